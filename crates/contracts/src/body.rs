@@ -1,0 +1,77 @@
+//! What every body can do: be read, be checked against its tag, be written.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{ReadError, Tag};
+
+/// The largest body that is sent or read, in bytes: RocketMQ's default limit, 4 MiB.
+pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+
+/// A message's body: JSON with names in camelCase.
+pub trait Body: Serialize + Sized {
+    /// Takes the body's fields out of a JSON object and keeps those it does not know.
+    fn from_object(object: Map<String, Value>) -> Result<Self, ReadError>;
+
+    /// Checks what a message with this tag must have, beyond its shape.
+    fn check(&self, tag: Tag) -> Result<(), ReadError>;
+
+    /// Reads a body and checks it against its tag.
+    ///
+    /// # Errors
+    /// Names the first field that breaks the contract; the message can never be read.
+    fn read(tag: Tag, body: &[u8]) -> Result<Self, ReadError> {
+        if body.len() > MAX_BODY_BYTES {
+            let problem = format!("{} bytes, but at most {MAX_BODY_BYTES} are read", body.len());
+            return Err(ReadError::new("body", problem));
+        }
+        // serde_json's message holds a position, never a piece of the body.
+        let value = serde_json::from_slice(body)
+            .map_err(|error| ReadError::new("body", format!("not JSON: {error}")))?;
+        let Value::Object(object) = value else {
+            return Err(ReadError::new("body", "expected a JSON object"));
+        };
+        let message = Self::from_object(object)?;
+        message.check(tag)?;
+        Ok(message)
+    }
+
+    /// Writes the body as it is sent.
+    ///
+    /// # Errors
+    /// Refuses what the broker would refuse.
+    fn to_body(&self) -> Result<Vec<u8>, WriteError> {
+        let body = serde_json::to_vec(self).map_err(WriteError::Json)?;
+        match body.len() {
+            ..=MAX_BODY_BYTES => Ok(body),
+            bytes => Err(WriteError::TooLarge { bytes }),
+        }
+    }
+}
+
+/// A body that can't be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Larger than the broker takes.
+    #[error("the body has {bytes} bytes, but at most {MAX_BODY_BYTES} are sent")]
+    TooLarge {
+        /// The body's size.
+        bytes: usize,
+    },
+    /// Not expressible in JSON.
+    #[error("the body can't be written as JSON")]
+    Json(#[source] serde_json::Error),
+}
+
+/// Lets plain serde read the body's shape (without the checks of a tag).
+macro_rules! deserialize_from_object {
+    ($type:ty) => {
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let object = serde_json::Map::deserialize(from)?;
+                <Self as $crate::Body>::from_object(object).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(crate) use deserialize_from_object;
