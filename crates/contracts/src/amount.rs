@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use rust_decimal::Decimal;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
@@ -136,9 +138,35 @@ impl Serialize for Amount {
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        // Through a JSON value, which keeps a number's digits.
-        let value = Value::deserialize(from)?;
-        Self::from_field(value).map_err(|error| serde::de::Error::custom(error.problem))
+        from.deserialize_any(AmountVisitor)
+    }
+}
+
+/// Takes text, whole numbers and serde_json's numbers, which keep their digits; never a float.
+struct AmountVisitor;
+
+impl<'de> Visitor<'de> for AmountVisitor {
+    type Value = Amount;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a decimal, as a string if the format knows only floats")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Amount, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Amount, E> {
+        Amount::new(number.into()).map_err(E::custom)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Amount, E> {
+        Amount::new(number.into()).map_err(E::custom)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, number: A) -> Result<Amount, A::Error> {
+        let value = Value::deserialize(MapAccessDeserializer::new(number))?;
+        Amount::from_field(value).map_err(|error| de::Error::custom(error.problem))
     }
 }
 

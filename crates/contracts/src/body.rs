@@ -1,5 +1,6 @@
 //! What every body can do: be read, be checked against its tag, be written.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -15,6 +16,9 @@ pub trait Body: Serialize + Sized {
 
     /// Checks what a message with this tag must have, beyond its shape.
     fn check(&self, tag: Tag) -> Result<(), ReadError>;
+
+    /// What the message is about, for those that come without an envelope.
+    fn subject(&self) -> Subject<'_>;
 
     /// Reads a body and checks it against its tag.
     ///
@@ -47,6 +51,16 @@ pub trait Body: Serialize + Sized {
             bytes => Err(WriteError::TooLarge { bytes }),
         }
     }
+}
+
+/// What a message says about itself in its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subject<'a> {
+    /// The order number; empty for what is about no order.
+    pub order_no: &'a str,
+    /// The event type or the operation; empty where the tag alone says it.
+    pub event_type: &'a str,
+    pub event_time: Option<DateTime<Utc>>,
 }
 
 /// A body that can't be sent.

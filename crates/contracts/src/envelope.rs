@@ -7,7 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{ReadError, properties};
+use crate::{Body, ReadError, Subject, properties};
 
 /// The version of the contracts that this build writes.
 ///
@@ -18,6 +18,11 @@ pub const NEWEST_READ_VERSION: u32 = 1;
 
 /// The largest time that fits a UUIDv7, in milliseconds since 1970.
 const UUID_MAX_MS: u64 = (1 << 48) - 1;
+
+/// The version of messages that come without an envelope.
+const FOREIGN_VERSION: u32 = 1;
+/// The producer of messages that come without an envelope.
+const FOREIGN_PRODUCER: &str = "unknown";
 
 /// Who said it, when, and what for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +41,21 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    /// The envelope of a message that came without one: the same for each redelivery.
+    pub fn derived(topic: &str, message: &impl Body, body: &[u8]) -> Self {
+        let Subject { order_no, event_type, event_time } = message.subject();
+        Self {
+            key: order_no.to_owned(),
+            event_id: derived_event_id(topic, order_no, event_type, body, event_time),
+            schema_version: FOREIGN_VERSION,
+            aggregate_version: 0,
+            occurred_at: event_time.unwrap_or_default(),
+            producer: FOREIGN_PRODUCER.to_owned(),
+            causation_id: None,
+            traceparent: None,
+        }
+    }
+
     /// Writes the envelope as user properties.
     pub fn to_properties(&self) -> BTreeMap<String, String> {
         let occurred_at = self.occurred_at.to_rfc3339_opts(SecondsFormat::AutoSi, true);

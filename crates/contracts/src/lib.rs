@@ -45,7 +45,7 @@ pub mod topics;
 mod wire_enum;
 
 pub use amount::Amount;
-pub use body::{Body, MAX_BODY_BYTES, WriteError};
+pub use body::{Body, MAX_BODY_BYTES, Subject, WriteError};
 pub use channel::Channel;
 pub use currency::Currency;
 pub use envelope::{Envelope, NEWEST_READ_VERSION, WRITE_VERSION, derived_event_id};

@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 
 use crate::body::deserialize_from_object;
 use crate::read::Fields;
-use crate::{Body, Channel, Extra, NotificationId, OrderNo, Personal, ReadError, Tag, UserId};
+use crate::{
+    Body, Channel, Extra, NotificationId, OrderNo, Personal, ReadError, Subject, Tag, UserId,
+};
 
 /// A message on `NOTIFICATION_TOPIC`.
 ///
@@ -147,6 +149,14 @@ impl Body for NotificationMessage {
             content: fields.optional("content")?,
             extra: fields.rest(),
         })
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            order_no: self.order_no.as_ref().map_or("", OrderNo::as_str),
+            event_type: self.channel.map_or("", Channel::as_str),
+            event_time: None,
+        }
     }
 
     fn check(&self, tag: Tag) -> Result<(), ReadError> {

@@ -10,7 +10,7 @@ use crate::read::Fields;
 use crate::wire_enum::wire_enum;
 use crate::{
     Amount, Body, CancelReason, Channel, Currency, Extra, Item, Line, LocalTime, OrderNo,
-    OrderStatus, Quantity, ReadError, SessionId, ShowId, Tag, TicketId, UserId,
+    OrderStatus, Quantity, ReadError, SessionId, ShowId, Subject, Tag, TicketId, UserId,
 };
 
 /// The longest idempotency key, in characters.
@@ -198,6 +198,14 @@ impl Body for OrderEventMessage {
             payment_method: fields.text("paymentMethod", PAYMENT_METHOD_MAX_CHARS)?,
             extra: fields.rest(),
         })
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            order_no: self.order_no.as_str(),
+            event_type: self.event_type.unwrap_or(OrderEventType::Create).as_str(),
+            event_time: self.event_time.map(LocalTime::utc),
+        }
     }
 
     /// Creating needs the buyer, the session and the lines; later facts need a way to the session.

@@ -8,7 +8,8 @@ use crate::body::deserialize_from_object;
 use crate::read::{Fields, FromField, object};
 use crate::wire_enum::wire_enum;
 use crate::{
-    Amount, Body, Currency, Extra, LocalTime, Quantity, ReadError, SessionId, ShowId, Tag, TicketId,
+    Amount, Body, Currency, Extra, LocalTime, Quantity, ReadError, SessionId, ShowId, Subject, Tag,
+    TicketId,
 };
 
 /// What `operation` says: Java's consumer of the topic switches on it and throws on null.
@@ -157,6 +158,11 @@ impl Body for SaleChanged {
             event_time: fields.optional("eventTime")?,
             extra: fields.rest(),
         })
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        let event_time = self.event_time.map(LocalTime::utc);
+        Subject { order_no: "", event_type: OPERATION, event_time }
     }
 
     fn check(&self, tag: Tag) -> Result<(), ReadError> {

@@ -9,7 +9,7 @@ use crate::read::Fields;
 use crate::wire_enum::wire_enum;
 use crate::{
     Body, Currency, Extra, Item, Line, LocalTime, OrderNo, Quantity, ReadError, RejectReason,
-    SessionId, Tag, TicketId, UserId,
+    SessionId, Subject, Tag, TicketId, UserId,
 };
 
 wire_enum! {
@@ -194,6 +194,14 @@ impl Body for StockEventMessage {
             hold: fields.optional("hold")?,
             extra: fields.rest(),
         })
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            order_no: self.order_no.as_ref().map_or("", OrderNo::as_str),
+            event_type: self.operation.as_str(),
+            event_time: self.event_time.map(LocalTime::utc),
+        }
     }
 
     fn check(&self, tag: Tag) -> Result<(), ReadError> {
