@@ -142,7 +142,7 @@ impl<'de> Deserialize<'de> for Amount {
     }
 }
 
-/// Takes text, whole numbers and serde_json's numbers, which keep their digits; never a float.
+/// Takes text, whole numbers and `serde_json`'s numbers, which keep their digits; never a float.
 struct AmountVisitor;
 
 impl<'de> Visitor<'de> for AmountVisitor {

@@ -12,6 +12,8 @@ use crate::{Invalid, ReadError};
 
 /// The length of `2026-11-21T07:12`, in bytes.
 const UP_TO_MINUTES_BYTES: usize = 16;
+/// The most decimals of a second that Java reads.
+const DECIMALS_MAX: usize = 9;
 /// The longest text with nine decimals and an offset, in bytes.
 const TEXT_MAX_BYTES: usize = 35;
 
@@ -61,6 +63,10 @@ fn parse(text: &str) -> Option<DateTime<Utc>> {
         return None;
     }
     let after_minutes = &bytes[UP_TO_MINUTES_BYTES..];
+    let after_point = after_minutes.split(|byte| *byte == b'.').nth(1).unwrap_or_default();
+    if after_point.iter().take_while(|byte| byte.is_ascii_digit()).count() > DECIMALS_MAX {
+        return None;
+    }
     if after_minutes.is_empty() {
         let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M").ok()?;
         return Some(time.and_utc());
