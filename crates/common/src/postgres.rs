@@ -1,0 +1,83 @@
+//! The database: pools with limits that the server enforces, and what its errors mean.
+//!
+//! A transaction is never dropped half-way: sqlx can leave a pooled connection inside an open
+//! transaction when `begin` is cancelled. [`transact`] therefore runs it in a task of its own;
+//! time limits are the server's.
+
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool};
+
+use crate::config::PostgresConfig;
+
+mod classify;
+mod probe;
+mod transact;
+
+pub use classify::{Class, classify, is_timeout, spoils_connection};
+pub use probe::probe;
+pub use transact::transact;
+
+/// How long a migration waits for a lock; a longer wait would hold up the sale behind it.
+const MIGRATION_LOCK_TIMEOUT: &str = "SET statement_timeout = 0; SET lock_timeout = '10s'";
+
+/// A pool that connects when it is needed. `application_name` is what operators see.
+pub fn pool(config: &PostgresConfig, application_name: &str) -> PgPool {
+    build(config, options(config, application_name))
+}
+
+/// A pool for the batch statements of the hot path.
+///
+/// They always join some hundred keys with large tables, so the plan is fixed: prepared once
+/// for any parameters, and by index and nested loop whatever the statistics say.
+pub fn hot_pool(config: &PostgresConfig, application_name: &str) -> PgPool {
+    let fixed_plan = [
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+    ];
+    build(config, options(config, application_name).options(fixed_plan))
+}
+
+fn options(config: &PostgresConfig, application_name: &str) -> PgConnectOptions {
+    config.url.options().application_name(application_name).options([
+        ("statement_timeout", config.statement_timeout_ms),
+        ("lock_timeout", config.lock_timeout_ms),
+        ("idle_in_transaction_session_timeout", config.idle_in_transaction_timeout_ms),
+    ])
+}
+
+fn build(config: &PostgresConfig, options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(config.pool_max)
+        .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
+        // A round trip for each use; a connection that broke shows itself and is tried again.
+        .test_before_acquire(false)
+        .connect_lazy_with(options)
+}
+
+/// Brings `schema` up to date; its table of migrations is its own, so that workers can share a
+/// database. Creates the schema first. What a newer build has applied is left alone.
+///
+/// # Errors
+/// What PostgreSQL says, or a migration that was changed after it had been applied.
+pub async fn migrate(
+    pool: &PgPool,
+    migrator: &Migrator,
+    schema: &'static str,
+) -> Result<(), MigrateError> {
+    let mut own = Migrator::with_migrations(migrator.iter().cloned().collect());
+    own.dangerous_set_table_name(format!("{schema}._sqlx_migrations"));
+    own.create_schema(schema);
+    own.set_ignore_missing(true);
+    // A connection of its own, closed afterwards: its settings must not reach the pool.
+    let mut connection: PgConnection = pool.acquire().await?.detach();
+    sqlx::raw_sql(MIGRATION_LOCK_TIMEOUT).execute(&mut connection).await?;
+    let done = own.run(&mut connection).await;
+    // Migrations may have failed half-way through a lock; closing the session frees it.
+    let _ = connection.close().await;
+    done
+}
