@@ -26,6 +26,14 @@ pub const OUTBOX_LEFT_TO_SWEEPER: &str = "boxoffice_outbox_left_to_sweeper_total
 pub const OUTBOX_SWEPT: &str = "boxoffice_outbox_swept_total";
 pub const OUTBOX_DEAD: &str = "boxoffice_outbox_dead_total";
 
+pub const MESSAGES_CONSUMED: &str = "boxoffice_messages_consumed_total";
+pub const MESSAGES_RETRIED: &str = "boxoffice_messages_retried_total";
+pub const MESSAGES_DEAD: &str = "boxoffice_messages_dead_total";
+pub const BATCH_MESSAGES: &str = "boxoffice_batch_messages";
+pub const BATCH_SECONDS: &str = "boxoffice_batch_seconds";
+pub const PIPELINE_PAUSES: &str = "boxoffice_pipeline_pauses_total";
+pub const PIPELINE_MISSES: &str = "boxoffice_pipeline_misses_total";
+
 /// All metrics of this crate.
 pub const ALL: &[Metric] = &[
     gauge(DEPENDENCY_UP, "1 while the dependency (label) answers, 0 while it is away"),
@@ -36,6 +44,13 @@ pub const ALL: &[Metric] = &[
     counter(OUTBOX_LEFT_TO_SWEEPER, "Events that a full relay left to the sweeper"),
     counter(OUTBOX_SWEPT, "Events that the sweeper found unpublished and handed over"),
     counter(OUTBOX_DEAD, "Events that the broker refused for good"),
+    counter(MESSAGES_CONSUMED, "Messages taken to their end, by consumer group"),
+    counter(MESSAGES_RETRIED, "Messages given back to be tried again, by consumer group"),
+    counter(MESSAGES_DEAD, "Messages sent to the dead-letter queue, by consumer group"),
+    histogram(BATCH_MESSAGES, "Messages per batch, by consumer group"),
+    histogram(BATCH_SECONDS, "Seconds from gathering a batch to acknowledging it, by group"),
+    counter(PIPELINE_PAUSES, "Pauses because a dependency was away"),
+    counter(PIPELINE_MISSES, "Changes decided again because their state had moved on"),
 ];
 
 /// Describes metrics to the recorder; each crate calls it with its own list.

@@ -206,7 +206,9 @@ impl Broker {
                     (!due.is_empty()).then(|| due[rng.random_range(0..due.len())])
                 }
             };
-            let Some(stored) = chosen.and_then(|chosen| queue.waiting.remove(chosen)) else { break };
+            let Some(stored) = chosen.and_then(|chosen| queue.waiting.remove(chosen)) else {
+                break;
+            };
             batch.push(stored.message);
         }
         if batch.is_empty() {

@@ -1,0 +1,102 @@
+//! Which events a consumer group has already taken: rows written in the deciding transaction.
+//!
+//! The key is (consumer group, event id). An event id stays the same through retry,
+//! dead-lettering and replay, so a row here means: this event's effect is in the database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use uuid::Uuid;
+
+/// What the event did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i16)]
+pub enum Outcome {
+    Applied = 1,
+    Ignored = 2,
+}
+
+/// One row to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub event_id: Uuid,
+    /// The aggregate's key, for people who look for "what happened to order X".
+    pub key: Arc<str>,
+    pub outcome: Outcome,
+}
+
+/// One worker's inbox table.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    insert: Arc<str>,
+    purge: Arc<str>,
+}
+
+impl Inbox {
+    /// The table `<schema>.inbox`.
+    pub fn new(schema: &'static str) -> Self {
+        Self {
+            insert: format!(
+                "INSERT INTO {schema}.inbox (consumer_group, event_id, order_no, outcome) \
+                 SELECT $1, e, k, o FROM unnest($2::uuid[], $3::text[], $4::int2[]) AS t(e, k, o) \
+                 ORDER BY e ON CONFLICT DO NOTHING"
+            )
+            .into(),
+            purge: format!(
+                "DELETE FROM {schema}.inbox WHERE ctid = ANY (ARRAY( \
+                   SELECT ctid FROM {schema}.inbox \
+                   WHERE seen_at < now() - $1::float8 * interval '1 second' \
+                   LIMIT $2 FOR UPDATE SKIP LOCKED))"
+            )
+            .into(),
+        }
+    }
+
+    /// Records the entries for `group`, inside the caller's transaction.
+    ///
+    /// An entry that is there already is left as it is: its event took effect in another
+    /// transaction on a state that this transaction's compare-and-set has seen.
+    ///
+    /// # Errors
+    /// What PostgreSQL says; the caller rolls back.
+    pub async fn insert(
+        &self,
+        connection: &mut PgConnection,
+        group: &str,
+        entries: &[Entry],
+    ) -> Result<(), sqlx::Error> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<Uuid> = entries.iter().map(|entry| entry.event_id).collect();
+        let keys: Vec<&str> = entries.iter().map(|entry| &*entry.key).collect();
+        let outcomes: Vec<i16> = entries.iter().map(|entry| entry.outcome as i16).collect();
+        sqlx::query(AssertSqlSafe(self.insert.clone()))
+            .bind(group)
+            .bind(ids)
+            .bind(keys)
+            .bind(outcomes)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+
+    /// Deletes up to `limit` rows older than `retention`; answers how many it deleted.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    pub async fn purge(
+        &self,
+        pool: &PgPool,
+        retention: Duration,
+        limit: i64,
+    ) -> Result<u64, sqlx::Error> {
+        let done = sqlx::query(AssertSqlSafe(self.purge.clone()))
+            .bind(retention.as_secs_f64())
+            .bind(limit)
+            .execute(pool)
+            .await?;
+        Ok(done.rows_affected())
+    }
+}

@@ -1,0 +1,87 @@
+//! Publishes what a crash or a full relay left behind, and purges what is old.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use sqlx::PgPool;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::{NoContext, Timestamp, Uuid};
+
+use super::{Outbox, Relay};
+use crate::config::{InboxConfig, OutboxConfig};
+use crate::inbox::Inbox;
+use crate::{backoff, clock, metric};
+
+/// How many purge batches run between two sweeps at most.
+const PURGE_BATCHES_MAX: u32 = 4;
+
+/// What one worker's sweeper works on.
+pub struct Sweeper {
+    pub pool: PgPool,
+    pub outbox: Outbox,
+    pub inbox: Inbox,
+    pub relay: Relay,
+    pub outbox_config: OutboxConfig,
+    pub inbox_config: InboxConfig,
+}
+
+impl Sweeper {
+    /// Sweeps every `sweep_interval_ms` (with jitter) until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let interval = Duration::from_millis(self.outbox_config.sweep_interval_ms);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(backoff::jitter(interval)) => {}
+            }
+            if let Err(error) = self.sweep().await {
+                tracing::debug!(error = %error, "the outbox was not swept");
+            }
+            if let Err(error) = self.purge().await {
+                tracing::debug!(error = %error, "the outbox and inbox were not purged");
+            }
+        }
+    }
+
+    /// Claims and hands over until nothing is due.
+    async fn sweep(&self) -> Result<(), sqlx::Error> {
+        let limit = self.outbox_config.sweep_batch_max;
+        loop {
+            let claimed_at = Instant::now();
+            let rows = self.outbox.claim(&self.pool, limit, self.relay.lease()).await?;
+            let count = rows.len();
+            if count > 0 {
+                metrics::counter!(metric::OUTBOX_SWEPT).increment(count as u64);
+            }
+            self.relay.take(rows, claimed_at).await;
+            if (count as i64) < limit {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn purge(&self) -> Result<(), sqlx::Error> {
+        let limit = self.outbox_config.sweep_batch_max;
+        let kept = TimeDelta::hours(self.outbox_config.retention_hours);
+        let before = id_at(clock::now() - kept);
+        for _ in 0..PURGE_BATCHES_MAX {
+            if self.outbox.purge(&self.pool, before, limit).await? < limit as u64 {
+                break;
+            }
+        }
+        let kept = Duration::from_secs(self.inbox_config.retention_hours.unsigned_abs() * 3600);
+        for _ in 0..PURGE_BATCHES_MAX {
+            if self.inbox.purge(&self.pool, kept, limit).await? < limit as u64 {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The smallest kind of id made at `time`: event ids are UUIDv7, so older events compare less.
+fn id_at(time: chrono::DateTime<chrono::Utc>) -> Uuid {
+    let seconds = u64::try_from(time.timestamp()).unwrap_or_default();
+    Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, 0))
+}

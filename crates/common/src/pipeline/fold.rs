@@ -1,0 +1,110 @@
+//! All messages of one key, decided in turn in memory and folded into one change.
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::intake::Item;
+use super::{Aggregate, Change, Stamp};
+use crate::decision::{Next, Undecided};
+use crate::inbox::{Entry, Outcome};
+use crate::{clock, ids};
+
+/// What became of one message in the fold.
+pub(super) enum Answer<Reply> {
+    Decided(Reply),
+    /// Its effect is already in the database (or earlier in this batch).
+    Known,
+    Undecided(Undecided),
+}
+
+pub(super) struct Folded<A: Aggregate> {
+    pub(super) change: Change<A>,
+    /// One answer for each message, in order.
+    pub(super) answers: Vec<Answer<A::Reply>>,
+}
+
+/// Decides `items` one after the other, each on the state the last one left.
+pub(super) fn fold<A: Aggregate>(
+    aggregate: &A,
+    key: &A::Key,
+    base: &A::State,
+    items: &[(&Item<A>, Option<A::Gate>)],
+    facts: &A::Facts,
+    known: &HashSet<Uuid>,
+) -> Folded<A> {
+    let mut change = Change {
+        key: key.clone(),
+        base: base.clone(),
+        next: None,
+        entries: Vec::new(),
+        rows: Vec::new(),
+        calls: Vec::new(),
+    };
+    let mut seen = HashSet::new();
+    let mut answers = Vec::with_capacity(items.len());
+    let name: Arc<str> = key.to_string().into();
+    for (item, gate) in items {
+        let event = item.event_id();
+        if event.is_some_and(|id| known.contains(&id) || seen.contains(&id)) {
+            answers.push(Answer::Known);
+            continue;
+        }
+        let state = change.next.as_ref().unwrap_or(&change.base);
+        let decided = guarded(|| aggregate.decide(state, &item.message, gate.as_ref(), facts));
+        let decision = match decided {
+            Ok(decision) => decision,
+            Err(undecided) => {
+                answers.push(Answer::Undecided(undecided));
+                continue;
+            }
+        };
+        let outcome = match decision.next {
+            Next::Unchanged => Outcome::Ignored,
+            Next::Changed(mut next) => {
+                aggregate.raise_version(&mut next);
+                change.next = Some(next);
+                Outcome::Applied
+            }
+        };
+        let state = change.next.as_ref().unwrap_or(&change.base);
+        for event in &decision.events {
+            let stamp = Stamp {
+                event_id: ids::event_id(),
+                aggregate_version: aggregate.version(state),
+                occurred_at: clock::now(),
+                causation_id: item.event_id(),
+                traceparent: item.traceparent(),
+            };
+            change.rows.push(aggregate.record(state, event, stamp));
+        }
+        change.calls.extend(decision.calls);
+        if let Some(event_id) = event {
+            seen.insert(event_id);
+            change.entries.push(Entry { event_id, key: name.clone(), outcome });
+        }
+        answers.push(Answer::Decided(decision.reply));
+    }
+    Folded { change, answers }
+}
+
+impl<A: Aggregate> Change<A> {
+    /// Whether there is anything to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.next.is_none() && self.entries.is_empty() && self.rows.is_empty()
+    }
+}
+
+/// A panic in `decide` is a defect that this message's data brings out: its neighbours go on.
+fn guarded<T>(decide: impl FnOnce() -> Result<T, Undecided>) -> Result<T, Undecided> {
+    catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no message".to_owned());
+        Err(Undecided::Retry(format!("the decision panicked: {text}")))
+    })
+}

@@ -1,0 +1,115 @@
+use std::fmt::Debug;
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::Aggregate;
+
+/// Why a local message was not decided; its source comes again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The queue is full: the caller is told to come later.
+    #[error("too many requests are waiting")]
+    Overloaded,
+    /// A dependency is away.
+    #[error("{dependency} is away: {reason}")]
+    Away { dependency: &'static str, reason: String },
+    /// The worker is shutting down.
+    #[error("the worker is shutting down")]
+    Draining,
+    /// This message can't be decided or written.
+    #[error("{0}")]
+    Failed(String),
+}
+
+pub(super) type Slot<Reply> = oneshot::Sender<Result<Reply, CallError>>;
+
+pub(super) struct LocalEntry<A: Aggregate> {
+    pub(super) key: A::Key,
+    pub(super) message: A::Message,
+    pub(super) slot: Slot<A::Reply>,
+}
+
+/// The in-process subscription: bounded, answers each caller after the commit.
+pub struct LocalQueue<A: Aggregate> {
+    sender: mpsc::Sender<LocalEntry<A>>,
+    pub(super) receiver: Mutex<mpsc::Receiver<LocalEntry<A>>>,
+    pub(super) stop: CancellationToken,
+}
+
+impl<A: Aggregate> Debug for LocalQueue<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalQueue").finish_non_exhaustive()
+    }
+}
+
+impl<A: Aggregate> LocalQueue<A> {
+    /// A queue that holds at most `queue_max` waiting messages.
+    pub fn new(queue_max: usize) -> Self {
+        let (sender, receiver) = mpsc::channel(queue_max);
+        Self { sender, receiver: Mutex::new(receiver), stop: CancellationToken::new() }
+    }
+
+    /// Decides `message` and answers once the decision has committed; never waits for room.
+    ///
+    /// # Errors
+    /// [`CallError::Overloaded`] when the queue is full, [`CallError::Away`] when a dependency
+    /// is, [`CallError::Failed`] when the message itself can't be decided or written. In each
+    /// case nothing has changed, or (after a time-out of the database) it is found by its key.
+    pub async fn call(&self, key: A::Key, message: A::Message) -> Result<A::Reply, CallError> {
+        let answer = self.offer(key, message)?;
+        answer.await.unwrap_or(Err(CallError::Draining))
+    }
+
+    /// Like [`LocalQueue::call`], but waits for room in the queue.
+    ///
+    /// # Errors
+    /// As [`LocalQueue::call`], without `Overloaded`.
+    pub async fn call_patiently(
+        &self,
+        key: A::Key,
+        message: A::Message,
+    ) -> Result<A::Reply, CallError> {
+        let (slot, answer) = oneshot::channel();
+        if self.stop.is_cancelled() {
+            return Err(CallError::Draining);
+        }
+        let entry = LocalEntry { key, message, slot };
+        self.sender.send(entry).await.map_err(|_| CallError::Draining)?;
+        answer.await.unwrap_or(Err(CallError::Draining))
+    }
+
+    /// Puts the message into the queue; the answer arrives on the receiver.
+    ///
+    /// # Errors
+    /// [`CallError::Overloaded`] or [`CallError::Draining`], at once.
+    pub fn offer(
+        &self,
+        key: A::Key,
+        message: A::Message,
+    ) -> Result<oneshot::Receiver<Result<A::Reply, CallError>>, CallError> {
+        let (slot, answer) = oneshot::channel();
+        if self.stop.is_cancelled() {
+            return Err(CallError::Draining);
+        }
+        self.sender
+            .try_send(LocalEntry { key, message, slot })
+            .map_err(|_| CallError::Overloaded)?;
+        Ok(answer)
+    }
+
+    /// Takes no more; what is in the queue is still decided.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// How many messages wait.
+    pub fn len(&self) -> usize {
+        self.sender.max_capacity() - self.sender.capacity()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

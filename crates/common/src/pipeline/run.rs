@@ -1,0 +1,489 @@
+//! The loop around a batch.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::fold::{Answer, Folded, fold};
+use super::intake::{Gather, Intake, Item, Origin, Source};
+use super::{
+    Aggregate, Applied, Ask, CallError, Change, GiveBack, Load, Loaded, LocalQueue, Registration,
+    StoreError,
+};
+use crate::backoff::Backoff;
+use crate::bus::{Bus, BusError, IncomingMessage, Publisher};
+use crate::config::PipelineConfig;
+use crate::decision::Undecided;
+use crate::life::Tasks;
+use crate::metric;
+use crate::outbox::Relay;
+use crate::readiness::{Need, Readiness};
+
+/// How often one batch may be decided again because states moved on, before it pauses like for
+/// a dependency that is away (something then writes these keys in a tight loop).
+const ROUNDS_MAX: u32 = 64;
+
+/// What all pipelines of a worker share.
+#[derive(Clone)]
+pub struct Runtime {
+    pub publisher: Arc<dyn Publisher>,
+    pub relay: Relay,
+    pub readiness: Readiness,
+    /// Name/version, stamped on what it gives back.
+    pub worker: Arc<str>,
+    pub config: PipelineConfig,
+    /// Cancelled when the drain's time is up: what is in hand is left to redelivery.
+    pub abandon: CancellationToken,
+}
+
+impl Runtime {
+    pub(super) fn backoff(&self) -> Backoff {
+        Backoff::new(
+            Duration::from_millis(self.config.backoff_min_ms),
+            Duration::from_millis(self.config.backoff_max_ms),
+        )
+    }
+
+    /// The message's next attempt, or its dead letter after the last one.
+    pub(super) fn retry(&self, incoming: IncomingMessage, cause: String) -> GiveBack {
+        let config = &self.config;
+        let ladder: Vec<Duration> =
+            config.retry_delays_ms.iter().map(|ms| Duration::from_millis(*ms)).collect();
+        GiveBack::retry(incoming, cause, config.attempts_max, &ladder)
+    }
+
+    /// Reports the error once per change, waits; false when there is no time left to try again.
+    pub(super) async fn pause(&self, backoff: &mut Backoff, error: &StoreError) -> bool {
+        if let StoreError::Away { dependency, reason } = error {
+            self.readiness.dependency(*dependency, Need::Required).away(reason);
+        }
+        metrics::counter!(metric::PIPELINE_PAUSES).increment(1);
+        tokio::select! {
+            () = tokio::time::sleep(backoff.next_delay()) => true,
+            () = self.abandon.cancelled() => false,
+        }
+    }
+
+    /// Publishes to retry and dead-letter queues until the broker has them all; false when the
+    /// drain's time is up before that.
+    pub(super) async fn give_back(&self, group: &str, mut backs: Vec<GiveBack>) -> bool {
+        for back in &backs {
+            report(group, back);
+        }
+        let mut backoff = self.backoff();
+        while !backs.is_empty() {
+            let messages =
+                backs.iter().map(|back| back.to_message(group, &self.worker)).collect::<Vec<_>>();
+            let answers = self.publisher.publish(messages).await;
+            let mut rest = Vec::new();
+            let mut last = None;
+            for (back, answer) in backs.into_iter().zip(answers) {
+                if let Err(error) = answer {
+                    last = Some(error.to_string());
+                    rest.push(back);
+                }
+            }
+            backs = rest;
+            if let Some(reason) = last {
+                let error = StoreError::Away { dependency: "broker", reason };
+                if !self.pause(&mut backoff, &error).await {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}
+
+fn report(group: &str, back: &GiveBack) {
+    let incoming = back.incoming();
+    if back.is_dead() {
+        metrics::counter!(metric::MESSAGES_DEAD, "group" => group.to_owned()).increment(1);
+        tracing::error!(
+            group, tag = %incoming.tag, key = %incoming.key, message.id = %incoming.message_id,
+            cause = back.cause(), "message goes to the dead-letter queue"
+        );
+    } else {
+        metrics::counter!(metric::MESSAGES_RETRIED, "group" => group.to_owned()).increment(1);
+        tracing::warn!(
+            group, tag = %incoming.tag, key = %incoming.key, message.id = %incoming.message_id,
+            cause = back.cause(), "message will be tried again"
+        );
+    }
+}
+
+/// One subscription (or local queue) of one aggregate, worked on by several tasks.
+pub struct Pipeline<A: Aggregate> {
+    aggregate: Arc<A>,
+    group: Arc<str>,
+    source: Source<A>,
+    runtime: Runtime,
+    busy: AtomicUsize,
+}
+
+/// Where a batch stands.
+struct Progress<A: Aggregate> {
+    pending: BTreeMap<A::Key, Vec<Item<A>>>,
+    /// PostgreSQL's refusals, which replace the gate's answer when decided again.
+    forced: HashMap<A::Key, A::Gate>,
+    /// Keys whose messages are decided one at a time, to find the one that fails.
+    singly: HashSet<A::Key>,
+    backs: Vec<GiveBack>,
+}
+
+impl<A: Aggregate> Pipeline<A> {
+    /// Subscribes on the bus.
+    ///
+    /// # Errors
+    /// A subscribed tag without a handler, or what the bus refuses for good.
+    pub async fn subscribe(
+        aggregate: Arc<A>,
+        registration: Registration<A>,
+        bus: &dyn Bus,
+        runtime: Runtime,
+    ) -> Result<Arc<Self>, BusError> {
+        registration.check().map_err(BusError::Misconfigured)?;
+        let group = registration.subscription.group.clone();
+        let consumer = bus.subscribe(registration.subscription).await?;
+        let source = Source::Bus { consumer, handlers: registration.handlers };
+        Ok(Arc::new(Self { aggregate, group, source, runtime, busy: AtomicUsize::new(0) }))
+    }
+
+    /// Works on the process's own queue; `name` stands where a consumer group would.
+    pub fn local(
+        aggregate: Arc<A>,
+        name: &str,
+        queue: Arc<LocalQueue<A>>,
+        runtime: Runtime,
+    ) -> Arc<Self> {
+        let source = Source::Local(queue);
+        Arc::new(Self { aggregate, group: name.into(), source, runtime, busy: AtomicUsize::new(0) })
+    }
+
+    /// Starts `in_flight_max` tasks; they end after [`Pipeline::stop`] when all is done.
+    pub fn start(self: &Arc<Self>, tasks: &Tasks) {
+        for _ in 0..self.runtime.config.in_flight_max {
+            let this = self.clone();
+            let span = tracing::info_span!("pipeline", group = %self.group);
+            tasks.spawn("pipeline", async move { this.run().await }.instrument(span));
+        }
+    }
+
+    /// Takes no more; what is in hand is finished.
+    pub fn stop(&self) {
+        self.source.stop();
+    }
+
+    async fn run(&self) {
+        let gather = Gather {
+            batch_max: self.runtime.config.batch_max,
+            wait: Duration::from_micros(self.runtime.config.gather_us),
+        };
+        while let Some(intake) = self.source.next(gather, &self.busy).await {
+            self.busy.fetch_add(1, Ordering::Relaxed);
+            self.process(intake).await;
+            self.busy.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes a batch to its end. Returning without acknowledging means: it comes again.
+    async fn process(&self, intake: Intake<A>) {
+        let started = Instant::now();
+        let count = intake.items.len();
+        let Intake { items, dead, acks } = intake;
+        let mut progress = Progress::<A> {
+            pending: BTreeMap::new(),
+            forced: HashMap::new(),
+            singly: HashSet::new(),
+            backs: dead,
+        };
+        for item in items {
+            progress.pending.entry(item.key.clone()).or_default().push(item);
+        }
+        let mut backoff = self.runtime.backoff();
+        let mut rounds = 0;
+        while !progress.pending.is_empty() {
+            rounds += 1;
+            let result = self.round(&mut progress).await;
+            let error = match result {
+                Ok(()) if rounds % ROUNDS_MAX != 0 => continue,
+                Ok(()) => StoreError::Away {
+                    dependency: "postgresql",
+                    reason: "the same rows change in every round".to_owned(),
+                },
+                Err(error) => error,
+            };
+            if matches!(self.source, Source::Local(_)) {
+                answer_all(std::mem::take(&mut progress.pending), &error);
+                self.runtime.pause(&mut backoff, &error).await;
+            } else if !self.runtime.pause(&mut backoff, &error).await {
+                return;
+            }
+        }
+        if !self.runtime.give_back(&self.group, progress.backs).await {
+            return;
+        }
+        for ack in acks {
+            ack.ack();
+        }
+        let group = self.group.to_string();
+        metrics::histogram!(metric::BATCH_MESSAGES, "group" => group.clone()).record(count as f64);
+        metrics::histogram!(metric::BATCH_SECONDS, "group" => group.clone())
+            .record(started.elapsed().as_secs_f64());
+        metrics::counter!(metric::MESSAGES_CONSUMED, "group" => group).increment(count as u64);
+    }
+
+    /// Loads, consults, decides and applies everything pending, once.
+    async fn round(&self, progress: &mut Progress<A>) -> Result<(), StoreError> {
+        let keys: Vec<A::Key> = progress.pending.keys().cloned().collect();
+        let mut subsets = vec![keys];
+        while let Some(keys) = subsets.pop() {
+            match self.round_of(progress, &keys).await {
+                Ok(()) => {}
+                // Loading fails on some key's data: halve until it stands alone.
+                Err(StoreError::Data(cause)) if keys.len() == 1 => {
+                    self.fail_first(progress, &keys[0], &cause);
+                }
+                Err(StoreError::Data(_)) => {
+                    let (left, right) = keys.split_at(keys.len() / 2);
+                    subsets.push(left.to_vec());
+                    subsets.push(right.to_vec());
+                }
+                Err(away) => return Err(away),
+            }
+        }
+        Ok(())
+    }
+
+    async fn round_of(
+        &self,
+        progress: &mut Progress<A>,
+        keys: &[A::Key],
+    ) -> Result<(), StoreError> {
+        let (folded, loaded) = self.decide(progress, keys).await?;
+        let mut writes = Vec::new();
+        let mut done = Vec::new();
+        for folded in folded {
+            if folded.change.is_empty() {
+                done.push(folded);
+            } else {
+                writes.push((folded.change, folded.answers));
+            }
+        }
+        let (changes, mut answers): (Vec<_>, Vec<_>) =
+            writes.into_iter().map(|(change, answers)| (change, Some(answers))).unzip();
+        let committed_at = Instant::now();
+        let results = self.apply(&changes).await?;
+        let mut failed = Vec::new();
+        for (index, (change, result)) in changes.into_iter().zip(results).enumerate() {
+            let answers = answers[index].take().expect("each change has its answers, once");
+            match result {
+                Ok(Applied::Applied) => done.push(Folded { change, answers }),
+                Ok(Applied::Missed) => {
+                    metrics::counter!(metric::PIPELINE_MISSES).increment(1);
+                    progress.forced.remove(&change.key);
+                }
+                Ok(Applied::Refused(gate)) => {
+                    progress.forced.insert(change.key, gate);
+                }
+                Ok(Applied::StaleEpoch) => {
+                    progress.forced.remove(&change.key);
+                }
+                Err(cause) => failed.push((change.key, cause)),
+            }
+        }
+        let settled = self.finish(progress, done, &loaded, committed_at).await;
+        for (key, cause) in failed {
+            self.fail_first(progress, &key, &cause);
+        }
+        settled
+    }
+
+    /// Loads, consults and folds; nothing is written.
+    async fn decide(
+        &self,
+        progress: &Progress<A>,
+        keys: &[A::Key],
+    ) -> Result<(Vec<Folded<A>>, Loaded<A>), StoreError> {
+        let in_hand: Vec<(&A::Key, &[Item<A>])> = keys
+            .iter()
+            .filter_map(|key| {
+                let items = progress.pending.get(key)?.as_slice();
+                let first = if progress.singly.contains(key) { &items[..1] } else { items };
+                Some((key, first))
+            })
+            .collect();
+        let requested: Vec<(&A::Key, Vec<&A::Message>)> = in_hand
+            .iter()
+            .map(|(key, items)| (*key, items.iter().map(|item| &item.message).collect()))
+            .collect();
+        let events: Vec<_> =
+            in_hand.iter().flat_map(|(_, items)| items.iter().filter_map(Item::event_id)).collect();
+        let load = Load { group: &self.group, keys: &requested, events: &events };
+        let loaded = self.aggregate.load(load).await?;
+        let state_of = |key: &A::Key| {
+            loaded.states.get(key).expect("load answers a state for each key that was asked for")
+        };
+        let mut asks = Vec::new();
+        for &(key, items) in &in_hand {
+            if progress.forced.contains_key(key) {
+                continue;
+            }
+            for item in items {
+                if !item.event_id().is_some_and(|id| loaded.known.contains(&id)) {
+                    asks.push(Ask { key, state: state_of(key), message: &item.message });
+                }
+            }
+        }
+        let mut gates = self.aggregate.consult(&loaded.facts, &asks).await?.into_iter();
+        drop(asks);
+        let mut folded = Vec::with_capacity(in_hand.len());
+        for (key, items) in &in_hand {
+            let forced = progress.forced.get(*key);
+            let with_gates: Vec<(&Item<A>, Option<A::Gate>)> = items
+                .iter()
+                .map(|item| {
+                    let known = item.event_id().is_some_and(|id| loaded.known.contains(&id));
+                    let gate = match forced {
+                        Some(refusal) => Some(refusal.clone()),
+                        None if known => None,
+                        None => gates.next().flatten(),
+                    };
+                    (item, gate)
+                })
+                .collect();
+            folded.push(fold(
+                &*self.aggregate,
+                key,
+                state_of(key),
+                &with_gates,
+                &loaded.facts,
+                &loaded.known,
+            ));
+        }
+        Ok((folded, loaded))
+    }
+
+    /// Applies in one transaction; when some change's data fails it, halves to find that one.
+    async fn apply(
+        &self,
+        changes: &[Change<A>],
+    ) -> Result<Vec<Result<Applied<A::Gate>, String>>, StoreError> {
+        let mut results = Vec::with_capacity(changes.len());
+        let mut parts = vec![changes];
+        while let Some(part) = parts.pop() {
+            if part.is_empty() {
+                continue;
+            }
+            match self.aggregate.apply(&self.group, part).await {
+                Ok(applied) => results.extend(applied.into_iter().map(Ok)),
+                Err(StoreError::Data(cause)) if part.len() == 1 => results.push(Err(cause)),
+                Err(StoreError::Data(_)) => {
+                    let (left, right) = part.split_at(part.len() / 2);
+                    parts.push(right);
+                    parts.push(left);
+                }
+                // What an earlier part committed is found by its inbox entries next time.
+                Err(away) => return Err(away),
+            }
+        }
+        Ok(results)
+    }
+
+    /// After the commit: publish, answer the callers, settle the gate.
+    async fn finish(
+        &self,
+        progress: &mut Progress<A>,
+        done: Vec<Folded<A>>,
+        loaded: &Loaded<A>,
+        committed_at: Instant,
+    ) -> Result<(), StoreError> {
+        let mut settle = Vec::with_capacity(done.len());
+        for Folded { mut change, answers } in done {
+            self.runtime.relay.hand_over(std::mem::take(&mut change.rows), committed_at);
+            self.answer(progress, &change.key, answers);
+            let state = change.next.clone().unwrap_or_else(|| change.base.clone());
+            settle.push((change.key.clone(), state));
+            self.aggregate.committed(change);
+        }
+        let pairs: Vec<_> = settle.iter().map(|(key, state)| (key, state)).collect();
+        let mut backoff = self.runtime.backoff();
+        while let Err(error) = self.aggregate.settle(&loaded.facts, &pairs).await {
+            if !self.runtime.pause(&mut backoff, &error).await {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a key's decided messages out of what is pending.
+    fn answer(&self, progress: &mut Progress<A>, key: &A::Key, answers: Vec<Answer<A::Reply>>) {
+        let Some(items) = progress.pending.get_mut(key) else { return };
+        let rest = items.split_off(answers.len());
+        let decided = std::mem::replace(items, rest);
+        if items.is_empty() {
+            progress.pending.remove(key);
+        }
+        progress.forced.remove(key);
+        for (item, answer) in decided.into_iter().zip(answers) {
+            match (item.origin, answer) {
+                (Origin::Local(slot), Answer::Decided(reply)) => {
+                    // A caller that has gone away polls or asks again.
+                    let _ = slot.send(Ok(reply));
+                }
+                (Origin::Local(slot), Answer::Undecided(undecided)) => {
+                    let _ = slot.send(Err(CallError::Failed(undecided.to_string())));
+                }
+                (Origin::Bus { incoming, .. }, Answer::Undecided(undecided)) => {
+                    progress.backs.push(match undecided {
+                        Undecided::Dead(cause) => GiveBack::dead(*incoming, cause),
+                        Undecided::Retry(cause) => self.runtime.retry(*incoming, cause),
+                    });
+                }
+                (Origin::Local(_), Answer::Known)
+                | (Origin::Bus { .. }, Answer::Known | Answer::Decided(_)) => {}
+            }
+        }
+    }
+
+    /// The key's change can't be written: its only message is given back; of several, the first
+    /// is tried alone next.
+    fn fail_first(&self, progress: &mut Progress<A>, key: &A::Key, cause: &str) {
+        let Some(items) = progress.pending.get_mut(key) else { return };
+        if items.len() > 1 && progress.singly.insert(key.clone()) {
+            return;
+        }
+        let item = items.remove(0);
+        if items.is_empty() {
+            progress.pending.remove(key);
+        }
+        match item.origin {
+            Origin::Local(slot) => {
+                tracing::error!(key = %key, cause, "a request could not be written");
+                let _ = slot.send(Err(CallError::Failed(cause.to_owned())));
+            }
+            Origin::Bus { incoming, .. } => {
+                progress.backs.push(self.runtime.retry(*incoming, cause.to_owned()));
+            }
+        }
+    }
+}
+
+fn answer_all<A: Aggregate>(pending: BTreeMap<A::Key, Vec<Item<A>>>, error: &StoreError) {
+    for item in pending.into_values().flatten() {
+        if let Origin::Local(slot) = item.origin {
+            let answer = match error {
+                StoreError::Away { dependency, reason } => {
+                    CallError::Away { dependency, reason: reason.clone() }
+                }
+                StoreError::Data(cause) => CallError::Failed(cause.clone()),
+            };
+            let _ = slot.send(Err(answer));
+        }
+    }
+}
