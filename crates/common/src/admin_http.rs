@@ -16,11 +16,15 @@ use tokio_util::sync::CancellationToken;
 use crate::problem::Problem;
 use crate::readiness::Readiness;
 
+mod ports;
+
+pub use ports::Ports;
+
 /// A port that can't be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("can't listen on {listen}")]
+#[error("can't {what}")]
 pub struct BindError {
-    listen: String,
+    what: String,
     source: std::io::Error,
 }
 
@@ -35,8 +39,7 @@ pub fn router(readiness: Readiness, metrics: PrometheusHandle) -> Router {
 
 async fn ready(State(readiness): State<Readiness>) -> Response {
     let snapshot = readiness.snapshot();
-    let status =
-        if snapshot.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if snapshot.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(snapshot)).into_response()
 }
 
@@ -56,7 +59,7 @@ pub async fn serve(
     router: Router,
     shutdown: CancellationToken,
 ) -> Result<(SocketAddr, JoinHandle<()>), BindError> {
-    let refuse = |source| BindError { listen: listen.to_owned(), source };
+    let refuse = |source| BindError { what: format!("listen on {listen}"), source };
     let listener = TcpListener::bind(listen).await.map_err(refuse)?;
     let address = listener.local_addr().map_err(refuse)?;
     let listener = listener.tap_io(|stream| {
@@ -73,3 +76,6 @@ pub async fn serve(
     });
     Ok((address, task))
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,8 +101,11 @@ impl Caller {
         if self.0.scopes.contains(&scope) {
             return Ok(());
         }
-        Err(Problem::forbidden()
-            .detail(format!("token {:?} lacks the scope {}", self.0.name, scope.name())))
+        Err(Problem::forbidden().detail(format!(
+            "token {:?} lacks the scope {}",
+            self.0.name,
+            scope.name()
+        )))
     }
 }
 

@@ -24,8 +24,6 @@
 //! ```
 
 use std::error::Error;
-use std::net::SocketAddr;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -230,18 +228,6 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
         source = cause.source();
     }
     text
-}
-
-/// Writes the bound addresses as JSON, whole or not at all: a supervisor waits for the file.
-///
-/// # Errors
-/// The file can't be written.
-pub fn write_port_file(path: &Path, ports: &[(&str, SocketAddr)]) -> std::io::Result<()> {
-    let ports: std::collections::BTreeMap<_, _> = ports.iter().copied().collect();
-    let text = serde_json::to_string(&ports).expect("addresses are always JSON");
-    let unfinished = path.with_extension("unfinished");
-    std::fs::write(&unfinished, text)?;
-    std::fs::rename(unfinished, path)
 }
 
 async fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) {

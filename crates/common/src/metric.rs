@@ -18,6 +18,7 @@ pub struct Metric {
 
 pub const DEPENDENCY_UP: &str = "boxoffice_dependency_up";
 pub const WORKER_READY: &str = "boxoffice_worker_ready";
+pub const HTTP_REQUEST_SECONDS: &str = "boxoffice_http_request_seconds";
 pub const TASK_PANICS: &str = "boxoffice_task_panics_total";
 
 pub const OUTBOX_PUBLISHED: &str = "boxoffice_outbox_published_total";
@@ -38,6 +39,7 @@ pub const PIPELINE_MISSES: &str = "boxoffice_pipeline_misses_total";
 pub const ALL: &[Metric] = &[
     gauge(DEPENDENCY_UP, "1 while the dependency (label) answers, 0 while it is away"),
     gauge(WORKER_READY, "1 while /ready answers 200"),
+    histogram(HTTP_REQUEST_SECONDS, "Time until an API call is answered, by route and status"),
     counter(TASK_PANICS, "Background tasks that panicked; the process then ends with code 70"),
     counter(OUTBOX_PUBLISHED, "Events published from the outbox"),
     histogram(OUTBOX_PUBLISH_BATCH, "Events per publish"),

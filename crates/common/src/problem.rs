@@ -3,15 +3,15 @@
 use std::fmt;
 
 use axum::body::Body;
-use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Router};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+mod api;
 mod json;
 
+pub use api::api;
 pub use json::ProblemJson;
 
 /// Codes of this crate; each has a page in `docs/errors/`.
@@ -55,19 +55,19 @@ pub struct Problem {
     pub status: StatusCode,
     pub title: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
+    pub detail: Option<Box<str>>,
     /// The field of the request, as a path: `items[0].quantity`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub field: Option<String>,
+    pub field: Option<Box<str>>,
     /// The limit that the field is beyond.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<Value>,
+    pub limit: Option<Box<Value>>,
     /// Also sent as `Retry-After`, in seconds.
     #[serde(rename = "retryAfterSeconds", skip_serializing_if = "Option::is_none")]
     pub retry_after_s: Option<u64>,
     /// Further members.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Option<Box<Map<String, Value>>>,
 }
 
 impl Problem {
@@ -81,20 +81,20 @@ impl Problem {
             field: None,
             limit: None,
             retry_after_s: None,
-            extra: Map::new(),
+            extra: None,
         }
     }
 
     /// What is wrong this time. No personal data.
     #[must_use]
     pub fn detail(mut self, detail: impl fmt::Display) -> Self {
-        self.detail = Some(detail.to_string());
+        self.detail = Some(detail.to_string().into());
         self
     }
 
     /// Which field.
     #[must_use]
-    pub fn field(mut self, field: impl Into<String>) -> Self {
+    pub fn field(mut self, field: impl Into<Box<str>>) -> Self {
         self.field = Some(field.into());
         self
     }
@@ -102,7 +102,7 @@ impl Problem {
     /// What would be allowed.
     #[must_use]
     pub fn limit(mut self, limit: impl Into<Value>) -> Self {
-        self.limit = Some(limit.into());
+        self.limit = Some(Box::new(limit.into()));
         self
     }
 
@@ -116,7 +116,7 @@ impl Problem {
     /// A further member.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.extra.insert(name.to_owned(), value.into());
+        self.extra.get_or_insert_default().insert(name.to_owned(), value.into());
         self
     }
 
@@ -136,7 +136,7 @@ impl Problem {
     }
 
     /// 400: a field has a value that can't be.
-    pub fn invalid_field(field: impl Into<String>) -> Self {
+    pub fn invalid_field(field: impl Into<Box<str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code::INVALID_FIELD, "A field is not valid").field(field)
     }
 
@@ -184,10 +184,7 @@ impl IntoResponse for Problem {
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -196,29 +193,6 @@ impl IntoResponse for Problem {
         }
         response
     }
-}
-
-/// The largest body of a router's requests, so that a problem can name it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct BodyLimit(pub(crate) usize);
-
-/// Finishes an API's router: bodies up to `body_max_bytes`, and problems for unknown paths and
-/// methods.
-pub fn api<S: Clone + Send + Sync + 'static>(
-    router: Router<S>,
-    body_max_bytes: usize,
-) -> Router<S> {
-    router
-        .fallback(async || Problem::not_found())
-        .method_not_allowed_fallback(async || {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                code::METHOD_NOT_ALLOWED,
-                "The path does not take this method",
-            )
-        })
-        .layer(DefaultBodyLimit::max(body_max_bytes))
-        .layer(Extension(BodyLimit(body_max_bytes)))
 }
 
 fn status_number<S: serde::Serializer>(

@@ -46,9 +46,7 @@ fn is_away(code: &str) -> bool {
     const CODES: [&str; 5] = ["40001", "40P01", "55P03", "57014", "25006"];
     const CLASSES: [&str; 4] = ["08", "53", "57P", "58"];
     // 25P03: the server ended a transaction that sat idle for too long.
-    CODES.contains(&code)
-        || code == "25P03"
-        || CLASSES.iter().any(|class| code.starts_with(class))
+    CODES.contains(&code) || code == "25P03" || CLASSES.iter().any(|class| code.starts_with(class))
 }
 
 /// Whether the server reached a time limit: of a statement, of a lock, of an idle transaction.

@@ -58,8 +58,7 @@ async fn ask(
             connection.insert(options.connect().await?)
         }
     };
-    let read_only: bool = sqlx::query_scalar("SELECT pg_is_in_recovery()")
-        .fetch_one(connected)
-        .await?;
+    let read_only: bool =
+        sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(connected).await?;
     Ok(read_only.then_some("the server is a standby: it only reads"))
 }

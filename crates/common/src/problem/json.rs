@@ -5,7 +5,8 @@ use axum::response::IntoResponse as _;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use super::{BodyLimit, Problem, code};
+use super::api::BodyLimit;
+use super::{Problem, code};
 
 /// A JSON body; what is wrong with it is a [`Problem`] that names the field.
 #[derive(Debug, Clone, Copy, Default)]
@@ -75,8 +76,7 @@ fn explain(path: &str, error: &serde_json::Error) -> Problem {
     let missing = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     match missing {
         Some(field) => {
-            let field =
-                if path == "." { field.to_owned() } else { format!("{path}.{field}") };
+            let field = if path == "." { field.to_owned() } else { format!("{path}.{field}") };
             Problem::new(StatusCode::BAD_REQUEST, code::MISSING_FIELD, "A field is missing")
                 .detail(format!("{field} is required"))
                 .field(field)
