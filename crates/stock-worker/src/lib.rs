@@ -1,0 +1,3 @@
+//! stock-worker: ticket types, holds, and the Redis gate before them.
+
+pub mod gate;
