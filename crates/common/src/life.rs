@@ -24,6 +24,7 @@
 //! ```
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -126,30 +127,42 @@ where
     R: Future<Output = Result<(), Failure>>,
     M: Future<Output = Result<(), Failure>>,
 {
-    let cli = match Cli::read(program, std::env::args_os()) {
+    execute(program, std::env::args_os(), run, migrate).into()
+}
+
+/// As [`main`], with the arguments given: the first is the program's name.
+pub fn execute<C, R, M>(
+    program: Program,
+    arguments: impl IntoIterator<Item = OsString>,
+    run: impl FnOnce(C, Life) -> R,
+    migrate: impl FnOnce(C) -> M,
+) -> Exit
+where
+    C: Settings,
+    R: Future<Output = Result<(), Failure>>,
+    M: Future<Output = Result<(), Failure>>,
+{
+    let cli = match Cli::read(program, arguments) {
         Ok(cli) => cli,
         Err(exit) => return exit,
     };
     let command = cli.command.unwrap_or_default();
     if command == Command::ConfigReference {
-        return cli::print(config::to_toml(&C::default())).into();
+        return cli::print(config::to_toml(&C::default()));
     }
     let settings = match config::load::<C>(cli.config.as_deref(), &cli.set) {
         Ok(settings) => settings,
-        Err(error) => return cli::complain(program, &error).into(),
+        Err(error) => return cli::complain(program, &error),
     };
     if command == Command::CheckConfig {
-        return cli::print(config::to_toml(&settings)).into();
+        return cli::print(config::to_toml(&settings));
     }
     if let Err(error) = telemetry::init_logs(settings.log()) {
-        return cli::complain(program, &error).into();
+        return cli::complain(program, &error);
     }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "no runtime");
-            return Exit::Internal.into();
-        }
+        Err(error) => return ended(program, Err(error.into())),
     };
     let exit = runtime.block_on(async {
         match command {
@@ -159,7 +172,7 @@ where
     });
     // What is left are tasks that a timed-out drain gave up; don't wait for them.
     runtime.shutdown_background();
-    exit.into()
+    exit
 }
 
 async fn live<C: Settings, R: Future<Output = Result<(), Failure>>>(
@@ -256,6 +269,3 @@ impl Signals {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

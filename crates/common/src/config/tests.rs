@@ -37,6 +37,7 @@ impl Validate for Settings {
         ]
         .concat();
         problems.extend(self.inbox.outlives(&self.pipeline));
+        problems.extend(self.drain.outlives(&self.postgres));
         problems
     }
 }
@@ -176,6 +177,7 @@ fn impossible_combinations_are_refused() {
         &[("postgres.lock_timeout_ms", "6000")],
         &[("postgres.statement_timeout_ms", "10001")],
         &[("postgres.pool_max", "0")],
+        &[("drain.drain_timeout_ms", "5000")],
         &[("broker.access_key", "x")],
         &[("broker.name_server", "127.0.0.1")],
         &[("broker.pull_suspend_ms", "5000")],

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -42,7 +41,7 @@ impl Cli {
     pub(super) fn read(
         program: Program,
         arguments: impl IntoIterator<Item = OsString>,
-    ) -> Result<Self, ExitCode> {
+    ) -> Result<Self, Exit> {
         Self::command()
             .name(program.name)
             .bin_name(program.name)
@@ -54,8 +53,8 @@ impl Cli {
                 // Nothing can be done when even the terminal is gone.
                 let _ = error.print();
                 match error.kind() {
-                    ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok.into(),
-                    _ => Exit::Configuration.into(),
+                    ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok,
+                    _ => Exit::Configuration,
                 }
             })
     }

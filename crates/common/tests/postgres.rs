@@ -1,0 +1,355 @@
+//! The database as the runtime uses it, on a real PostgreSQL.
+
+use std::time::Duration;
+
+use common::config::PostgresConfig;
+use common::postgres::{self, Class, classify, is_timeout, spoils_connection, transact};
+use common::readiness::{Need, Readiness};
+use common::testing::{self, TestDatabase};
+use futures::FutureExt as _;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{PgPool, SqlSafeStr as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+const ONE_TABLE: &str = "CREATE TABLE one.counters (id int PRIMARY KEY, n int NOT NULL \
+                         CONSTRAINT n_is_small CHECK (n < 10));
+                         INSERT INTO one.counters VALUES (1, 0), (2, 0);";
+
+fn migrator(steps: &[&'static str]) -> Migrator {
+    let migrations = (1..).zip(steps).map(|(version, sql)| {
+        let kind = MigrationType::Simple;
+        Migration::new(version, "step".into(), kind, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+async fn database() -> TestDatabase {
+    testing::postgres_database(&migrator(&[ONE_TABLE]), "one").await
+}
+
+async fn show(pool: &PgPool, setting: &str) -> String {
+    sqlx::query_scalar("SELECT current_setting($1)")
+        .bind(setting)
+        .fetch_one(pool)
+        .await
+        .expect("a setting")
+}
+
+async fn execute(pool: &PgPool, sql: &'static str) -> Result<(), sqlx::Error> {
+    sqlx::query(sql).execute(pool).await.map(|_| ())
+}
+
+async fn count(pool: &PgPool, id: i32) -> i32 {
+    sqlx::query_scalar("SELECT n FROM one.counters WHERE id = $1")
+        .bind(id)
+        .fetch_one(pool)
+        .await
+        .expect("a row")
+}
+
+#[tokio::test]
+async fn every_connection_has_the_limits_of_the_configuration() {
+    let database = database().await;
+    let config = PostgresConfig {
+        statement_timeout_ms: 1_500,
+        lock_timeout_ms: 700,
+        idle_in_transaction_timeout_ms: 900,
+        ..testing::postgres_config(&database.url)
+    };
+    let pool = postgres::pool(&config, "limits");
+    assert_eq!(show(&pool, "statement_timeout").await, "1500ms");
+    assert_eq!(show(&pool, "lock_timeout").await, "700ms");
+    assert_eq!(show(&pool, "idle_in_transaction_session_timeout").await, "900ms");
+    assert_eq!(show(&pool, "application_name").await, "limits");
+    assert_eq!(show(&pool, "enable_seqscan").await, "on");
+
+    let hot = postgres::hot_pool(&config, "limits");
+    assert_eq!(show(&hot, "statement_timeout").await, "1500ms");
+    assert_eq!(show(&hot, "plan_cache_mode").await, "force_generic_plan");
+    for off in ["enable_seqscan", "enable_hashjoin", "enable_mergejoin"] {
+        assert_eq!(show(&hot, off).await, "off");
+    }
+}
+
+#[tokio::test]
+async fn workers_migrate_their_own_schemas_in_one_database() {
+    let database = database().await;
+    let two = migrator(&["CREATE TABLE two.things (id int)"]);
+    for _ in 0..2 {
+        postgres::migrate(&database.pool, &two, "two").await.expect("the second time does nothing");
+    }
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT schemaname || '.' || tablename FROM pg_tables \
+         WHERE schemaname IN ('one', 'two', 'public') ORDER BY 1",
+    )
+    .fetch_all(&database.pool)
+    .await
+    .expect("tables");
+    assert_eq!(
+        tables,
+        ["one._sqlx_migrations", "one.counters", "two._sqlx_migrations", "two.things"]
+    );
+}
+
+#[tokio::test]
+async fn an_old_build_accepts_a_newer_schema_but_not_a_changed_migration() {
+    let database = database().await;
+    let newer = migrator(&[ONE_TABLE, "ALTER TABLE one.counters ADD note text"]);
+    postgres::migrate(&database.pool, &newer, "one").await.expect("expanded");
+    let older = migrator(&[ONE_TABLE]);
+    postgres::migrate(&database.pool, &older, "one").await.expect("nothing to do");
+    let changed = migrator(&["CREATE TABLE one.other (id int)"]);
+    postgres::migrate(&database.pool, &changed, "one").await.expect_err("a changed migration");
+    let after = show(&database.pool, "statement_timeout").await;
+    assert_ne!(after, "0", "the pool keeps its limits");
+}
+
+#[tokio::test]
+async fn only_what_the_data_causes_is_data() {
+    let database = database().await;
+    let pool = &database.pool;
+    let data = [
+        ("INSERT INTO one.counters VALUES (1, 0)", "23505", Some("counters_pkey")),
+        ("UPDATE one.counters SET n = 10", "23514", Some("n_is_small")),
+        ("INSERT INTO one.counters VALUES (3, NULL)", "23502", None),
+        ("SELECT 1 / (n - n) FROM one.counters", "22012", None),
+        ("SELECT 'x'::text::int", "22P02", None),
+    ];
+    for (sql, code, constraint_name) in data {
+        let error = execute(pool, sql).await.expect_err(sql);
+        let Class::Data { sqlstate, constraint, .. } = classify(&error) else {
+            panic!("{sql}: {:?}", classify(&error));
+        };
+        assert_eq!((&*sqlstate, constraint.as_deref()), (code, constraint_name), "{sql}");
+        assert!(!spoils_connection(&error));
+    }
+    for sql in ["SELECT missing FROM one.counters", "SELECT * FROM one.missing", "SELEC"] {
+        let error = execute(pool, sql).await.expect_err(sql);
+        assert!(matches!(classify(&error), Class::Pause(_)), "{sql}: {:?}", classify(&error));
+    }
+}
+
+#[tokio::test]
+async fn a_slow_statement_is_ended_by_the_server_and_is_no_ones_fault() {
+    let database = database().await;
+    let config = PostgresConfig {
+        statement_timeout_ms: 50,
+        pool_max: 1,
+        ..testing::postgres_config(&database.url)
+    };
+    let pool = postgres::pool(&config, "slow");
+    let error = execute(&pool, "SELECT pg_sleep(30)").await.expect_err("too slow");
+    assert!(matches!(classify(&error), Class::Away(_)), "{:?}", classify(&error));
+    assert!(is_timeout(&error));
+    execute(&pool, "SELECT 1").await.expect("the connection goes on");
+}
+
+#[tokio::test]
+async fn a_lock_that_is_held_and_a_deadlock_are_no_ones_fault() {
+    let database = database().await;
+    let config = PostgresConfig { lock_timeout_ms: 50, ..testing::postgres_config(&database.url) };
+    let pool = postgres::pool(&config, "locks");
+    let mut holder = database.pool.begin().await.expect("begin");
+    sqlx::query("UPDATE one.counters SET n = 1 WHERE id = 1")
+        .execute(&mut *holder)
+        .await
+        .expect("locked");
+    let error =
+        execute(&pool, "UPDATE one.counters SET n = 2 WHERE id = 1").await.expect_err("locked");
+    assert!(matches!(classify(&error), Class::Away(_)) && is_timeout(&error), "{error}");
+
+    let mut other = database.pool.begin().await.expect("begin");
+    sqlx::query("UPDATE one.counters SET n = 2 WHERE id = 2")
+        .execute(&mut *other)
+        .await
+        .expect("locked");
+    let (one, two) = tokio::join!(
+        sqlx::query("UPDATE one.counters SET n = 3 WHERE id = 2").execute(&mut *holder),
+        sqlx::query("UPDATE one.counters SET n = 3 WHERE id = 1").execute(&mut *other),
+    );
+    let error = one.and(two).expect_err("one of them is the victim");
+    assert!(matches!(classify(&error), Class::Away(_)) && !is_timeout(&error), "{error}");
+}
+
+#[tokio::test]
+async fn a_connection_to_a_server_that_only_reads_is_not_used_again() {
+    let database = database().await;
+    let config = PostgresConfig { pool_max: 1, ..testing::postgres_config(&database.url) };
+    let pool = postgres::pool(&config, "read-only");
+    // As after a fail-over: this session only reads, a new one would write.
+    execute(&pool, "SET default_transaction_read_only = on").await.expect("set");
+    let error = increment(&pool, 1).await.expect_err("read-only");
+    assert!(matches!(classify(&error), Class::Away(_)), "{:?}", classify(&error));
+    increment(&pool, 1).await.expect("a new connection");
+    assert_eq!(count(&pool, 1).await, 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_ended_is_replaced() {
+    let database = database().await;
+    let config = PostgresConfig { pool_max: 1, ..testing::postgres_config(&database.url) };
+    let pool = postgres::pool(&config, "ended");
+    let error = transact(&pool, |connection| {
+        async move {
+            sqlx::query("SELECT pg_terminate_backend(pg_backend_pid())").execute(connection).await
+        }
+        .boxed()
+    })
+    .await
+    .expect_err("terminated");
+    assert!(matches!(classify(&error), Class::Away(_)), "{:?}", classify(&error));
+    increment(&pool, 1).await.expect("a new connection");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_away() {
+    let config = PostgresConfig {
+        acquire_timeout_ms: 200,
+        ..testing::postgres_config("postgres://x@127.0.0.1:1/x")
+    };
+    let error = increment(&postgres::pool(&config, "nowhere"), 1).await.expect_err("nobody there");
+    assert!(matches!(classify(&error), Class::Away(_)), "{:?}", classify(&error));
+}
+
+#[tokio::test]
+async fn a_transaction_ends_whole_when_its_caller_is_dropped() {
+    let database = database().await;
+    let (started, is_started) = oneshot::channel();
+    let (go_on, may_go_on) = oneshot::channel::<()>();
+    let (committed, is_committed) = oneshot::channel();
+    let pool = database.pool.clone();
+    let caller = tokio::spawn(async move {
+        transact(&pool, |connection| {
+            async move {
+                sqlx::query("UPDATE one.counters SET n = n + 1 WHERE id = 1")
+                    .execute(&mut *connection)
+                    .await?;
+                started.send(()).expect("the test waits");
+                may_go_on.await.expect("the test says so");
+                sqlx::query("UPDATE one.counters SET n = n + 1 WHERE id = 2")
+                    .execute(connection)
+                    .await?;
+                committed.send(()).expect("the test waits");
+                Ok(())
+            }
+            .boxed()
+        })
+        .await
+    });
+    is_started.await.expect("started");
+    caller.abort();
+    assert!(caller.await.expect_err("aborted").is_cancelled());
+    go_on.send(()).expect("the transaction waits");
+    is_committed.await.expect("it went on");
+    // The commit follows at once; closing the pool waits for the connection to come back.
+    database.pool.close().await;
+    let pool = postgres::pool(&testing::postgres_config(&database.url), "after");
+    assert_eq!((count(&pool, 1).await, count(&pool, 2).await), (1, 1));
+}
+
+#[tokio::test]
+async fn a_transaction_that_fails_or_panics_writes_nothing_and_leaves_the_connection_usable() {
+    let database = database().await;
+    let config = PostgresConfig { pool_max: 1, ..testing::postgres_config(&database.url) };
+    let pool = postgres::pool(&config, "fails");
+    let failed = transact(&pool, |connection| {
+        async move {
+            sqlx::query("UPDATE one.counters SET n = 5").execute(&mut *connection).await?;
+            sqlx::query("UPDATE one.counters SET n = 50").execute(connection).await
+        }
+        .boxed()
+    });
+    failed.await.expect_err("n is small");
+    let task = tokio::spawn({
+        let pool = pool.clone();
+        async move {
+            transact::<(), _>(&pool, |connection| {
+                async move {
+                    sqlx::query("UPDATE one.counters SET n = 5").execute(connection).await?;
+                    panic!("on purpose")
+                }
+                .boxed()
+            })
+            .await
+        }
+    });
+    assert!(task.await.expect_err("panicked").is_panic());
+    increment(&pool, 1).await.expect("the connection goes on");
+    assert_eq!((count(&pool, 1).await, count(&pool, 2).await), (1, 0));
+}
+
+#[tokio::test]
+async fn the_probe_reports_a_database_that_comes_and_goes() {
+    let database = database().await;
+    // A door in front of the database, shut at first: whoever comes is sent away.
+    let door = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let mut url: url::Url = database.url.parse().expect("a URL");
+    let server = format!("{}:{}", url.host_str().expect("a host"), url.port().unwrap_or(5432));
+    url.set_port(Some(door.local_addr().expect("bound").port())).expect("a port");
+    let (open, is_open) = watch::channel(false);
+    let keeper = tokio::spawn(keep_door(door, server, is_open));
+
+    let readiness = Readiness::new("test-worker");
+    let dependency = readiness.dependency("postgresql", Need::Required);
+    let stop = CancellationToken::new();
+    let config = testing::postgres_config(url.as_str());
+    let probe = tokio::spawn(postgres::probe(config, dependency.clone(), stop.clone()));
+    until(|| readiness.snapshot().dependencies[0].reason.as_deref() != Some("not connected yet"))
+        .await;
+    assert!(!dependency.is_up());
+
+    open.send_replace(true);
+    until(|| readiness.is_ready()).await;
+    open.send_replace(false);
+    until(|| !readiness.is_ready()).await;
+    stop.cancel();
+    probe.await.expect("ended");
+    keeper.abort();
+}
+
+/// Lets connections through while the door is open; shutting it cuts those that are inside.
+async fn keep_door(door: TcpListener, server: String, is_open: watch::Receiver<bool>) {
+    let mut inside = JoinSet::new();
+    loop {
+        let (mut client, _) = door.accept().await.expect("a client");
+        if !*is_open.borrow() {
+            continue;
+        }
+        let mut shut = is_open.clone();
+        let mut server = TcpStream::connect(&server).await.expect("the server");
+        inside.spawn(async move {
+            tokio::select! {
+                _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                _ = shut.wait_for(|open| !open) => {}
+            }
+        });
+    }
+}
+
+/// Waits for a condition that other tasks bring about; a test that hangs here is broken.
+async fn until(condition: impl Fn() -> bool) {
+    let limit = Duration::from_secs(20);
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(limit, wait).await.expect("it came about in time");
+}
+
+async fn increment(pool: &PgPool, id: i32) -> Result<(), sqlx::Error> {
+    transact(pool, move |connection| {
+        async move {
+            sqlx::query("UPDATE one.counters SET n = n + 1 WHERE id = $1")
+                .bind(id)
+                .execute(connection)
+                .await?;
+            Ok(())
+        }
+        .boxed()
+    })
+    .await
+}
