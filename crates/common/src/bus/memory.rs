@@ -132,7 +132,8 @@ impl Bus for MemoryBus {
             let problem = "batch_max and in_flight_max of a subscription are at least 1";
             return Err(BusError::Misconfigured(problem.to_owned()));
         }
-        let (deliveries, receiver) = mpsc::channel(subscription.in_flight_max);
+        // One delivery is made ahead; the others wait as messages, so that batches grow under load.
+        let (deliveries, receiver) = mpsc::channel(1);
         let stop = self.closed.child_token();
         let feed = Feed {
             broker: Arc::clone(&self.broker),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chrono::{DateTime, Utc};
+use contracts::properties::ORIGIN_TOPIC;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::watch;
@@ -14,6 +14,7 @@ use crate::bus::{
     BusError, Destination, IncomingMessage, Mismatch, OutgoingMessage, Position, PublishError,
     Subscription, Topology, dead_letter_topic,
 };
+use crate::clock;
 
 /// A group and the topic that it takes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -116,6 +117,9 @@ impl Broker {
     fn accept(&self, state: &State, message: &OutgoingMessage) -> Result<(), PublishError> {
         if state.away {
             return Err(PublishError::Away("the test took the broker away".to_owned()));
+        }
+        if message.body.is_empty() {
+            return Err(PublishError::Refused("RocketMQ takes no empty body".to_owned()));
         }
         if message.body.len() > self.options.body_max_bytes {
             let (size, max) = (message.body.len(), self.options.body_max_bytes);
@@ -303,22 +307,21 @@ fn incoming(message: &OutgoingMessage, number: i64) -> IncomingMessage {
         | Destination::Retry { topic, .. }
         | Destination::Dead { topic, .. } => topic,
     };
-    let now = wall_clock();
+    let now = clock::now();
+    let mut properties = message.properties.clone();
+    if matches!(message.destination, Destination::Dead { .. }) {
+        properties.entry(ORIGIN_TOPIC.to_owned()).or_insert_with(|| topic.to_string());
+    }
     IncomingMessage {
         topic: Arc::clone(topic),
         tag: Arc::clone(&message.tag),
         key: Arc::clone(&message.key),
         body: message.body.clone(),
-        properties: message.properties.clone(),
+        properties,
         message_id: format!("memory-{number}").into(),
         broker_attempts: 0,
         born_at: now,
         stored_at: now,
         position: Position { broker: "memory".into(), queue: 0, offset: number },
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the broker's clock is not the worker's")]
-fn wall_clock() -> DateTime<Utc> {
-    Utc::now()
 }
