@@ -1,0 +1,81 @@
+//! How the client reaches RocketMQ, and its limits.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+/// The settings of one client; everything has a default but the addresses that production needs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RocketConfig {
+    /// Name servers, `host:port`, several separated by `;`.
+    pub name_server: String,
+    /// The cluster in which topics and groups are created.
+    pub cluster: String,
+    /// Put before the names of topics and groups as `namespace%name`.
+    pub namespace: Option<String>,
+    /// The group that producers of this process are known by.
+    pub producer_group: String,
+    /// How operators see this process; made unique by the adapter.
+    pub instance_name: String,
+    pub access_key: Option<String>,
+    pub secret_key: Option<SecretKey>,
+    /// A send that takes longer has failed, its outcome unknown.
+    pub send_timeout_ms: u64,
+    /// Messages in one batch send.
+    pub send_batch_max: usize,
+    /// Batch sends, or single ones, that one `publish` has under way at once.
+    pub sends_in_flight_max: usize,
+    /// Messages that one pull brings; the broker's own limit may be lower.
+    pub pull_batch_max: usize,
+    /// How long the broker holds a pull that finds nothing.
+    pub pull_suspend_ms: u64,
+    /// How often progress is stored in the broker: what a crash repeats.
+    pub commit_interval_ms: u64,
+    /// How long a delivery that was given back stays away.
+    pub redelivery_delay_ms: u64,
+    /// A question to the broker that takes longer has failed.
+    pub request_timeout_ms: u64,
+    /// How often routes are read again, and the broker hears that we live.
+    pub heartbeat_interval_ms: u32,
+    /// Between attempts while the broker is away, at most.
+    pub backoff_max_ms: u64,
+    /// Threads of the client's own runtime.
+    pub client_threads: usize,
+}
+
+impl Default for RocketConfig {
+    fn default() -> Self {
+        Self {
+            name_server: "127.0.0.1:9876".to_owned(),
+            cluster: "DefaultCluster".to_owned(),
+            namespace: None,
+            producer_group: "boxoffice".to_owned(),
+            instance_name: "boxoffice".to_owned(),
+            access_key: None,
+            secret_key: None,
+            send_timeout_ms: 3_000,
+            send_batch_max: 128,
+            sends_in_flight_max: 8,
+            pull_batch_max: 256,
+            pull_suspend_ms: 5_000,
+            commit_interval_ms: 1_000,
+            redelivery_delay_ms: 500,
+            request_timeout_ms: 3_000,
+            heartbeat_interval_ms: 10_000,
+            backoff_max_ms: 3_000,
+            client_threads: 2,
+        }
+    }
+}
+
+/// A secret that no log shows.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct SecretKey(pub String);
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}

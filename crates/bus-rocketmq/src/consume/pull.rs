@@ -1,0 +1,100 @@
+//! Pulls one queue for as long as it is ours.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rocketmq_client_rust::{MessageSelector, PullOptions, PullResult, PullStatus};
+use tokio_util::sync::CancellationToken;
+
+use super::Backoff;
+use super::buffer::Pulled;
+use super::progress::Queue;
+use super::session::Member;
+use crate::{errors, message};
+
+/// The client waits this much longer than the broker holds a pull.
+const SUSPEND_GRACE: Duration = Duration::from_secs(5);
+
+/// Pulls until told to stop; outages are waited for.
+pub(super) async fn pull(member: Arc<Member>, queue: Arc<Queue>, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = pull_for_ever(&member, &queue, &stop) => {}
+    }
+}
+
+async fn pull_for_ever(member: &Member, queue: &Arc<Queue>, stop: &CancellationToken) {
+    let Some(mut offset) = first_offset(member, queue, stop).await else { return };
+    queue.start(offset);
+    let mut backoff = Backoff::new(member.backoff_max);
+    let mut broken = false;
+    loop {
+        member.buffer.room().await;
+        match pull_once(member, queue, offset).await {
+            Ok(result) => {
+                if std::mem::take(&mut broken) {
+                    tracing::info!(queue = %queue.name, "pulling again");
+                    backoff.reset();
+                }
+                offset = take_in(member, queue, offset, &result);
+            }
+            Err(problem) => {
+                if !std::mem::replace(&mut broken, true) {
+                    tracing::warn!(queue = %queue.name, problem, "can't pull; trying again");
+                }
+                if !backoff.wait(stop).await {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Where the group is with the queue: its committed offset, or the first one for a new group.
+async fn first_offset(member: &Member, queue: &Queue, stop: &CancellationToken) -> Option<i64> {
+    let mut backoff = Backoff::new(member.backoff_max);
+    loop {
+        let problem = match member.client.fetch_consume_offset(&queue.name, true).await {
+            Ok(offset) if offset >= 0 => return Some(offset),
+            Ok(_) => match member.client.min_offset(&queue.name).await {
+                Ok(offset) => return Some(offset.max(0)),
+                Err(error) => errors::describe(&error),
+            },
+            Err(error) => errors::describe(&error),
+        };
+        tracing::debug!(queue = %queue.name, problem, "can't read the group's offset");
+        if !backoff.wait(stop).await {
+            return None;
+        }
+    }
+}
+
+async fn pull_once(member: &Member, queue: &Queue, offset: i64) -> Result<PullResult, String> {
+    let selector = MessageSelector::by_tag(member.tags(queue.name.topic_str()));
+    let options = PullOptions::new(queue.name.clone(), selector, offset, member.pull_batch_max)
+        .map_err(|error| errors::describe(&error))?
+        .block_if_not_found(true)
+        .broker_suspend_timeout(member.pull_suspend)
+        .timeout(member.pull_suspend + SUSPEND_GRACE);
+    let pulling = Box::pin(member.client.pull_with_options(options));
+    pulling.await.map_err(|error| errors::describe(&error))
+}
+
+/// Puts what a pull brought into the buffer; returns the offset to go on from.
+fn take_in(member: &Member, queue: &Arc<Queue>, offset: i64, result: &PullResult) -> i64 {
+    let next = i64::try_from(result.next_begin_offset()).unwrap_or(offset);
+    if *result.pull_status() == PullStatus::OffsetIllegal {
+        tracing::warn!(queue = %queue.name, offset, next, "the broker corrected the offset");
+    }
+    // The broker filters by hash of the tag; the client has dropped what only looked alike.
+    let found = result.msg_found_list().unwrap_or_default();
+    queue.pulled(found.iter().map(|wire| wire.queue_offset()), next);
+    if !found.is_empty() {
+        member.buffer.push(found.iter().map(|wire| Pulled {
+            message: message::from_wire(wire, &member.names),
+            queue: Arc::clone(queue),
+            offset: wire.queue_offset(),
+        }));
+    }
+    next
+}

@@ -1,0 +1,137 @@
+//! Between the port's messages and RocketMQ's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use common::bus::{
+    BODY_MAX_BYTES, Destination, IncomingMessage, OutgoingMessage, Position, PublishError,
+};
+use rocketmq_model::common::message::message_ext::MessageExt;
+use rocketmq_model::common::message::message_property::MessagePropertyKey;
+use rocketmq_model::common::message::message_single::Message;
+use rocketmq_model::common::message::{MessageConst, STRING_HASH_SET};
+
+use crate::names::{self, Names};
+
+/// What RocketMQ can store of names and values of properties, in bytes, with room for its own.
+const PROPERTIES_MAX_BYTES: usize = 30_000;
+/// What a message costs on the wire beside body and properties, in bytes.
+const FRAME_BYTES: usize = 64;
+/// What RocketMQ separates names and values of properties by: no value can hold them.
+const SEPARATORS: [char; 2] = ['\u{1}', '\u{2}'];
+/// Names that the broker adds and that its client's list of reserved names lacks.
+const MORE_SYSTEM_PROPERTIES: [&str; 3] = ["__transactionId__", "TRACE_CONTEXT", "__SHARDINGKEY"];
+
+/// Refuses what the broker would refuse for good, before anything is sent.
+pub(crate) fn check(message: &OutgoingMessage, topic: &str) -> Result<(), PublishError> {
+    let refuse = |problem: String| Err(PublishError::Refused(problem));
+    if !names::is_legal(topic) {
+        return refuse(format!("{topic:?} is no legal topic"));
+    }
+    if message.body.is_empty() {
+        return refuse("RocketMQ takes no empty body".to_owned());
+    }
+    if message.body.len() > BODY_MAX_BYTES {
+        return refuse(format!(
+            "{} bytes of body, {BODY_MAX_BYTES} is the limit",
+            message.body.len()
+        ));
+    }
+    let properties = properties_bytes(message);
+    if properties > PROPERTIES_MAX_BYTES {
+        return refuse(format!(
+            "{properties} bytes of properties, {PROPERTIES_MAX_BYTES} is the limit"
+        ));
+    }
+    if let Some(name) = message.properties.keys().find(|name| is_system(name)) {
+        return refuse(format!("the property {name} is RocketMQ's own"));
+    }
+    Ok(())
+}
+
+/// About how much of a batch the message takes, in bytes.
+pub(crate) fn wire_bytes(message: &OutgoingMessage) -> usize {
+    message.body.len() + properties_bytes(message) + FRAME_BYTES
+}
+
+fn properties_bytes(message: &OutgoingMessage) -> usize {
+    let own = message.properties.iter().map(|(name, value)| name.len() + value.len() + 2);
+    own.sum::<usize>() + message.key.len() + message.tag.len()
+}
+
+/// The message as RocketMQ's client sends it; call [`check`] before.
+pub(crate) fn to_wire(message: &OutgoingMessage, topic: String) -> Result<Message, PublishError> {
+    let refused = |error: &dyn std::error::Error| PublishError::Refused(error.to_string());
+    let mut wire = Message::builder().topic(topic).body(message.body.clone());
+    if !message.tag.is_empty() {
+        wire = wire.tags(&*message.tag);
+    }
+    if !message.key.is_empty() {
+        wire = wire.key(&*message.key);
+    }
+    for (name, value) in &message.properties {
+        let value = value.replace(SEPARATORS, " ");
+        wire = wire.raw_property(name.as_str(), value).map_err(|error| refused(&error))?;
+    }
+    match &message.destination {
+        Destination::Topic(_) => {}
+        Destination::Retry { topic, .. } => {
+            wire = wire.property(MessagePropertyKey::RetryTopic, &**topic);
+        }
+        Destination::Dead { topic, .. } => {
+            wire = wire.property(MessagePropertyKey::RetryTopic, &**topic);
+            if !message.properties.contains_key(contracts::properties::ORIGIN_TOPIC) {
+                wire = wire
+                    .raw_property(contracts::properties::ORIGIN_TOPIC, &**topic)
+                    .map_err(|error| refused(&error))?;
+            }
+        }
+    }
+    if let Some(delay) = message.delay {
+        let millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        wire = wire.delay_millis(millis.max(1));
+    }
+    Ok(wire.build_unchecked())
+}
+
+/// A delivered message as the port shows it.
+pub(crate) fn from_wire(wire: &MessageExt, names: &Names) -> IncomingMessage {
+    let get = |name: &str| wire.properties().get(name).map(|value| value.as_str());
+    let origin = get(MessageConst::PROPERTY_RETRY_TOPIC)
+        .or_else(|| get(MessageConst::PROPERTY_DLQ_ORIGIN_TOPIC))
+        .unwrap_or_else(|| wire.topic().as_str());
+    let properties: BTreeMap<String, String> = wire
+        .properties()
+        .iter()
+        .filter(|(name, _)| !is_system(name.as_str()))
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect();
+    IncomingMessage {
+        topic: names.plain(origin).into(),
+        tag: get(MessageConst::PROPERTY_TAGS).unwrap_or_default().into(),
+        key: get(MessageConst::PROPERTY_KEYS).unwrap_or_default().into(),
+        body: wire.body().unwrap_or_default(),
+        properties,
+        message_id: wire.msg_id().as_str().into(),
+        broker_attempts: u32::try_from(wire.reconsume_times()).unwrap_or(0),
+        born_at: at_millis(wire.born_timestamp()),
+        stored_at: at_millis(wire.store_timestamp()),
+        position: Position {
+            broker: Arc::from(wire.broker_name()),
+            queue: wire.queue_id(),
+            offset: wire.queue_offset(),
+        },
+    }
+}
+
+fn is_system(name: &str) -> bool {
+    STRING_HASH_SET.contains(name)
+        || MORE_SYSTEM_PROPERTIES.contains(&name)
+        || name.starts_with("__RMQ.")
+        || name.starts_with("TIMER_")
+}
+
+fn at_millis(millis: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(millis).unwrap_or_default()
+}
