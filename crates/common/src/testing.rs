@@ -3,9 +3,16 @@
 //! `cargo stack test` starts the servers and says where they are, in environment variables. A
 //! test without them panics and says so: it is never skipped.
 
+use std::time::Duration;
+
 mod database;
+mod door;
 
 pub use database::{TestDatabase, postgres_config, postgres_database};
+pub use door::Door;
+
+/// The longest wait of [`until`].
+const UNTIL_MAX: Duration = Duration::from_secs(20);
 
 /// A superuser's database.
 pub const POSTGRES: &str = "BOXOFFICE_TEST_POSTGRES";
@@ -36,6 +43,19 @@ pub fn unique(prefix: &str) -> String {
 /// A positive number that no other test has, for ids of sessions and the like.
 pub fn unique_number() -> i64 {
     rand::random_range(1..=i64::MAX / 2)
+}
+
+/// Waits for a condition that other tasks bring about.
+///
+/// # Panics
+/// When it has not come about within 20 s.
+pub async fn until(condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(UNTIL_MAX, wait).await.expect("it came about in time");
 }
 
 fn required(variable: &str) -> String {

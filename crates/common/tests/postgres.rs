@@ -1,17 +1,13 @@
 //! The database as the runtime uses it, on a real PostgreSQL.
 
-use std::time::Duration;
-
 use common::config::PostgresConfig;
 use common::postgres::{self, Class, classify, is_timeout, spoils_connection, transact};
 use common::readiness::{Need, Readiness};
-use common::testing::{self, TestDatabase};
+use common::testing::{self, Door, TestDatabase, until};
 use futures::FutureExt as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{PgPool, SqlSafeStr as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 const ONE_TABLE: &str = "CREATE TABLE one.counters (id int PRIMARY KEY, n int NOT NULL \
@@ -284,13 +280,10 @@ async fn a_transaction_that_fails_or_panics_writes_nothing_and_leaves_the_connec
 #[tokio::test]
 async fn the_probe_reports_a_database_that_comes_and_goes() {
     let database = database().await;
-    // A door in front of the database, shut at first: whoever comes is sent away.
-    let door = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let mut url: url::Url = database.url.parse().expect("a URL");
     let server = format!("{}:{}", url.host_str().expect("a host"), url.port().unwrap_or(5432));
-    url.set_port(Some(door.local_addr().expect("bound").port())).expect("a port");
-    let (open, is_open) = watch::channel(false);
-    let keeper = tokio::spawn(keep_door(door, server, is_open));
+    let door = Door::before(server).await;
+    url.set_port(Some(door.address().port())).expect("a port");
 
     let readiness = Readiness::new("test-worker");
     let dependency = readiness.dependency("postgresql", Need::Required);
@@ -301,43 +294,12 @@ async fn the_probe_reports_a_database_that_comes_and_goes() {
         .await;
     assert!(!dependency.is_up());
 
-    open.send_replace(true);
+    door.open();
     until(|| readiness.is_ready()).await;
-    open.send_replace(false);
+    door.shut();
     until(|| !readiness.is_ready()).await;
     stop.cancel();
     probe.await.expect("ended");
-    keeper.abort();
-}
-
-/// Lets connections through while the door is open; shutting it cuts those that are inside.
-async fn keep_door(door: TcpListener, server: String, is_open: watch::Receiver<bool>) {
-    let mut inside = JoinSet::new();
-    loop {
-        let (mut client, _) = door.accept().await.expect("a client");
-        if !*is_open.borrow() {
-            continue;
-        }
-        let mut shut = is_open.clone();
-        let mut server = TcpStream::connect(&server).await.expect("the server");
-        inside.spawn(async move {
-            tokio::select! {
-                _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-                _ = shut.wait_for(|open| !open) => {}
-            }
-        });
-    }
-}
-
-/// Waits for a condition that other tasks bring about; a test that hangs here is broken.
-async fn until(condition: impl Fn() -> bool) {
-    let limit = Duration::from_secs(20);
-    let wait = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(limit, wait).await.expect("it came about in time");
 }
 
 async fn increment(pool: &PgPool, id: i32) -> Result<(), sqlx::Error> {

@@ -1,0 +1,66 @@
+use std::net::SocketAddr;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// A door in front of a server: shutting it cuts everybody off, as an outage would.
+#[derive(Debug)]
+pub struct Door {
+    address: SocketAddr,
+    open: watch::Sender<bool>,
+    keeper: JoinHandle<()>,
+}
+
+impl Door {
+    /// A door before `server` (`host:port`), shut at first.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    pub async fn before(server: impl Into<String>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let (open, is_open) = watch::channel(false);
+        let keeper = tokio::spawn(keep(listener, server.into(), is_open));
+        Self { address, open, keeper }
+    }
+
+    /// Where clients connect instead.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Lets connections through.
+    pub fn open(&self) {
+        self.open.send_replace(true);
+    }
+
+    /// Cuts all connections; whoever comes is sent away.
+    pub fn shut(&self) {
+        self.open.send_replace(false);
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+async fn keep(listener: TcpListener, server: String, is_open: watch::Receiver<bool>) {
+    let mut inside = JoinSet::new();
+    loop {
+        let (mut client, _) = listener.accept().await.expect("a client");
+        if !*is_open.borrow() {
+            continue;
+        }
+        let mut shut = is_open.clone();
+        let Ok(mut server) = TcpStream::connect(&server).await else { continue };
+        inside.spawn(async move {
+            tokio::select! {
+                _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                _ = shut.wait_for(|open| !open) => {}
+            }
+        });
+    }
+}
