@@ -1,0 +1,104 @@
+-- One row for each notification, whoever asked for it and however often.
+CREATE TABLE notify.notifications (
+    notification_id text        PRIMARY KEY,
+    session_id      int8        NOT NULL DEFAULT 0,
+    order_no        text,
+    user_id         int8,
+    channel         text        NOT NULL CHECK (channel IN ('SMS', 'EMAIL', 'PUSH')),
+    -- NULL for a finished text that another service sent.
+    template        text,
+    status          text        NOT NULL
+                    CHECK (status IN ('PENDING', 'SENT', 'FAILED', 'SUPPRESSED', 'EXPIRED')),
+    version         int8        NOT NULL,
+    -- The delivery attempt that is under way, or was the last.
+    attempt         int4        NOT NULL,
+    -- The message as it came. It may hold an address and a text, so it is cleared as soon as
+    -- nobody needs it to deliver: in every state but PENDING.
+    body            bytea       CHECK (body IS NULL OR status = 'PENDING'),
+    valid_until     timestamptz,
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    sent_at         timestamptz,
+    -- Never holds an address or a text.
+    last_error      text
+) WITH (fillfactor = 70);
+
+CREATE INDEX notifications_order_no ON notify.notifications (order_no);
+
+-- Deliveries that are to be made. There is a row exactly while its notification is PENDING.
+CREATE TABLE notify.calls (
+    notification_id text        PRIMARY KEY,
+    kind            text        NOT NULL DEFAULT 'deliver' CHECK (kind = 'deliver'),
+    channel         text        NOT NULL,
+    attempt         int4        NOT NULL,
+    -- How often the sweeper has claimed it: each time it is leased twice as long.
+    claims          int4        NOT NULL DEFAULT 0,
+    lease_until     timestamptz NOT NULL,
+    created_at      timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE INDEX calls_due ON notify.calls (channel, lease_until);
+
+-- Where a person can be reached.
+CREATE TABLE notify.recipients (
+    user_id      int8        PRIMARY KEY,
+    email        text,
+    phone        text,
+    device_token text,
+    locale       text,
+    updated_at   timestamptz NOT NULL DEFAULT now()
+);
+
+-- Who does not want to be reached on a channel.
+CREATE TABLE notify.suppressions (
+    user_id    int8        NOT NULL,
+    channel    text        NOT NULL CHECK (channel IN ('SMS', 'EMAIL', 'PUSH')),
+    reason     text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (user_id, channel)
+);
+
+-- Texts that stand in for the built-in ones, or beside them.
+CREATE TABLE notify.templates (
+    template   text        NOT NULL,
+    locale     text        NOT NULL,
+    subject    text        NOT NULL,
+    body       text        NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (template, locale)
+);
+
+CREATE TABLE notify.outbox (
+    event_id          uuid        PRIMARY KEY,
+    session_id        int8        NOT NULL,
+    order_no          text        NOT NULL,
+    destination       int2        NOT NULL,
+    topic             text        NOT NULL,
+    consumer_group    text,
+    tag               text        NOT NULL,
+    body              bytea       NOT NULL,
+    aggregate_version int8        NOT NULL,
+    occurred_at       timestamptz NOT NULL,
+    causation_id      uuid,
+    traceparent       text,
+    properties        text,
+    lease_until       timestamptz NOT NULL,
+    attempts          int4        NOT NULL DEFAULT 0,
+    sent_at           timestamptz,
+    dead_reason       text,
+    created_at        timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE INDEX outbox_pending ON notify.outbox (lease_until)
+    WHERE sent_at IS NULL AND dead_reason IS NULL;
+CREATE INDEX outbox_order_no ON notify.outbox (order_no);
+
+CREATE TABLE notify.inbox (
+    consumer_group text        NOT NULL,
+    event_id       uuid        NOT NULL,
+    order_no       text        NOT NULL,
+    outcome        int2        NOT NULL,
+    seen_at        timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (consumer_group, event_id)
+);
+
+CREATE INDEX inbox_seen_at ON notify.inbox USING brin (seen_at);

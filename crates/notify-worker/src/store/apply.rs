@@ -1,0 +1,252 @@
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use common::pipeline::StoreError;
+use common::{inbox, outbox, postgres};
+use contracts::{NotificationId, UserId};
+use futures::FutureExt as _;
+use sqlx::{PgConnection, Row as _};
+
+use super::{Store, meaning};
+use crate::domain::{Deliver, Notification, Request, Status};
+
+/// Keys come sorted from the pipeline, and the hot pool's plan keeps the order: batches that
+/// share rows lock them in one order.
+const INSERT: &str = "\
+INSERT INTO notify.notifications (notification_id, session_id, order_no, user_id, channel, \
+    template, status, version, attempt, body, valid_until, last_error) \
+SELECT * FROM unnest($1::text[], $2::int8[], $3::text[], $4::int8[], $5::text[], $6::text[], \
+    $7::text[], $8::int8[], $9::int4[], $10::bytea[], $11::timestamptz[], $12::text[]) \
+ON CONFLICT DO NOTHING RETURNING notification_id";
+
+const UPDATE: &str = "\
+UPDATE notify.notifications AS n SET status = u.status, version = u.version, \
+    attempt = u.attempt, valid_until = u.valid_until, last_error = u.last_error, \
+    body = CASE WHEN u.status = 'PENDING' THEN coalesce(u.body, n.body) END, \
+    sent_at = CASE WHEN u.status = 'SENT' THEN now() END \
+FROM (SELECT * FROM unnest($1::text[], $2::int8[], $3::text[], $4::int8[], $5::int4[], \
+        $6::bytea[], $7::timestamptz[], $8::text[]) \
+      AS t (id, base, status, version, attempt, body, valid_until, last_error) ORDER BY id) AS u \
+WHERE n.notification_id = u.id AND n.version = u.base RETURNING n.notification_id";
+
+const CALL: &str = "\
+INSERT INTO notify.calls (notification_id, channel, attempt, lease_until) \
+SELECT id, channel, attempt, now() + wait_s * interval '1 second' \
+FROM unnest($1::text[], $2::text[], $3::int4[], $4::float8[]) AS t (id, channel, attempt, wait_s) \
+ON CONFLICT (notification_id) DO UPDATE \
+SET attempt = excluded.attempt, lease_until = excluded.lease_until, claims = 0";
+
+const END_CALL: &str = "\
+DELETE FROM notify.calls AS c USING unnest($1::text[]) AS t (id) WHERE c.notification_id = t.id";
+
+/// One notification's change.
+#[derive(Debug, Clone)]
+pub(crate) struct Write {
+    pub(crate) id: NotificationId,
+    /// The version that it must still have; `None`: there must be no row.
+    pub(crate) base: Option<i64>,
+    /// `None` when only the inbox entries are written.
+    pub(crate) next: Option<Notification>,
+    /// The delivery to be made, when `next` is PENDING.
+    pub(crate) deliver: Option<Deliver>,
+    pub(crate) entries: Vec<inbox::Entry>,
+    pub(crate) rows: Vec<outbox::Row>,
+}
+
+impl Store {
+    /// Writes all in one transaction; answers for each whether its compare-and-set hit. Of one
+    /// that missed, nothing is written.
+    pub(crate) async fn apply(
+        &self,
+        group: &str,
+        writes: Vec<Write>,
+    ) -> Result<Vec<bool>, StoreError> {
+        let (this, group) = (self.clone(), group.to_owned());
+        postgres::transact(&self.pool, move |connection| {
+            async move { this.write(connection, &group, &writes).await }.boxed()
+        })
+        .await
+        .map_err(meaning)
+    }
+
+    async fn write(
+        &self,
+        connection: &mut PgConnection,
+        group: &str,
+        writes: &[Write],
+    ) -> Result<Vec<bool>, sqlx::Error> {
+        let mut missed = HashSet::new();
+        let mut columns = Columns::default();
+        for write in writes.iter().filter(|write| write.base.is_none()) {
+            columns.push(write);
+        }
+        columns.insert(connection, &mut missed).await?;
+        let mut columns = Columns::default();
+        for write in writes.iter().filter(|write| write.base.is_some()) {
+            columns.push(write);
+        }
+        columns.update(connection, &mut missed).await?;
+
+        let is_hit = |write: &Write| !missed.contains(&write.id);
+        let hits = || writes.iter().filter(|write| is_hit(write));
+        let entries: Vec<_> = hits().flat_map(|write| write.entries.iter().cloned()).collect();
+        self.inbox.insert(connection, group, &entries).await?;
+        let rows: Vec<_> = hits().flat_map(|write| write.rows.iter().cloned()).collect();
+        self.outbox.insert(connection, &rows, self.outbox_lease).await?;
+        self.calls(connection, hits()).await?;
+        Ok(writes.iter().map(is_hit).collect())
+    }
+
+    /// Writes the calls of what is PENDING now, and ends those of what is not.
+    async fn calls(
+        &self,
+        connection: &mut PgConnection,
+        writes: impl Iterator<Item = &Write> + Clone,
+    ) -> Result<(), sqlx::Error> {
+        let ended: Vec<&str> = writes
+            .clone()
+            .filter(|write| write.base.is_some())
+            .filter(|write| write.next.as_ref().is_some_and(|n| n.status != Status::Pending))
+            .map(|write| write.id.as_str())
+            .collect();
+        if !ended.is_empty() {
+            sqlx::query(END_CALL).bind(ended).execute(&mut *connection).await?;
+        }
+        let calls: Vec<(&str, &Deliver)> = writes
+            .filter_map(|write| Some((write.id.as_str(), write.deliver.as_ref()?)))
+            .collect();
+        if calls.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(CALL)
+            .bind(calls.iter().map(|(id, _)| *id).collect::<Vec<_>>())
+            .bind(calls.iter().map(|(_, call)| call.request.channel.as_str()).collect::<Vec<_>>())
+            .bind(calls.iter().map(|(_, call)| number(call.attempt)).collect::<Vec<_>>())
+            .bind(calls.iter().map(|(_, call)| self.wait_s(call.after)).collect::<Vec<_>>())
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+
+    /// A call that is made at once is leased to us; a later one is nobody's until then.
+    fn wait_s(&self, after: Duration) -> f64 {
+        if after.is_zero() { self.call_lease.as_secs_f64() } else { after.as_secs_f64() }
+    }
+}
+
+/// The columns of several rows, for `unnest`.
+#[derive(Default)]
+struct Columns<'a> {
+    ids: Vec<&'a NotificationId>,
+    bases: Vec<i64>,
+    requests: Vec<Option<&'a Arc<Request>>>,
+    statuses: Vec<&'a str>,
+    versions: Vec<i64>,
+    attempts: Vec<i32>,
+    bodies: Vec<Option<&'a [u8]>>,
+    valid_untils: Vec<Option<DateTime<Utc>>>,
+    errors: Vec<Option<&'a str>>,
+}
+
+impl<'a> Columns<'a> {
+    fn push(&mut self, write: &'a Write) {
+        let Some(next) = &write.next else { return };
+        let is_pending = next.status == Status::Pending;
+        let request = next.request.as_ref();
+        let body = request.filter(|_| is_pending).map(|request| &*request.original.0);
+        self.ids.push(&write.id);
+        self.bases.push(write.base.unwrap_or_default());
+        self.requests.push(request);
+        self.statuses.push(next.status.as_str());
+        self.versions.push(next.version);
+        self.attempts.push(number(next.attempt));
+        self.bodies.push(body);
+        self.valid_untils.push(next.valid_until);
+        self.errors.push(next.last_error.as_deref());
+    }
+
+    async fn insert(
+        &self,
+        connection: &mut PgConnection,
+        missed: &mut HashSet<NotificationId>,
+    ) -> Result<(), sqlx::Error> {
+        if self.ids.is_empty() {
+            return Ok(());
+        }
+        let requests: Vec<&Request> = self
+            .requests
+            .iter()
+            .map(|request| &***request.as_ref().expect("a new notification has its request"))
+            .collect();
+        let done = sqlx::query(INSERT)
+            .bind(self.names())
+            .bind(requests.iter().map(|request| request.session_id).collect::<Vec<_>>())
+            .bind(requests.iter().map(|request| order_no(request)).collect::<Vec<_>>())
+            .bind(requests.iter().map(|request| request.user_id.map(UserId::get)).collect::<Vec<_>>())
+            .bind(requests.iter().map(|request| request.channel.as_str()).collect::<Vec<_>>())
+            .bind(requests.iter().map(|request| request.template()).collect::<Vec<_>>())
+            .bind(&self.statuses)
+            .bind(&self.versions)
+            .bind(&self.attempts)
+            .bind(&self.bodies)
+            .bind(&self.valid_untils)
+            .bind(&self.errors)
+            .fetch_all(connection)
+            .await?;
+        self.find_missed(&done, missed)
+    }
+
+    async fn update(
+        &self,
+        connection: &mut PgConnection,
+        missed: &mut HashSet<NotificationId>,
+    ) -> Result<(), sqlx::Error> {
+        if self.ids.is_empty() {
+            return Ok(());
+        }
+        let done = sqlx::query(UPDATE)
+            .bind(self.names())
+            .bind(&self.bases)
+            .bind(&self.statuses)
+            .bind(&self.versions)
+            .bind(&self.attempts)
+            .bind(&self.bodies)
+            .bind(&self.valid_untils)
+            .bind(&self.errors)
+            .fetch_all(connection)
+            .await?;
+        self.find_missed(&done, missed)
+    }
+
+    fn names(&self) -> Vec<&'a str> {
+        self.ids.iter().map(|id| id.as_str()).collect()
+    }
+
+    fn find_missed(
+        &self,
+        done: &[sqlx::postgres::PgRow],
+        missed: &mut HashSet<NotificationId>,
+    ) -> Result<(), sqlx::Error> {
+        if done.len() == self.ids.len() {
+            return Ok(());
+        }
+        let hits = done
+            .iter()
+            .map(|row| row.try_get::<&str, _>("notification_id"))
+            .collect::<Result<HashSet<_>, _>>()?;
+        let misses = self.ids.iter().filter(|id| !hits.contains(id.as_str()));
+        missed.extend(misses.map(|id| (*id).clone()));
+        Ok(())
+    }
+}
+
+fn order_no(request: &Request) -> Option<&str> {
+    request.order_no.as_ref().map(contracts::OrderNo::as_str)
+}
+
+/// Attempts are few: the policy's limit is far below.
+fn number(attempt: u32) -> i32 {
+    i32::try_from(attempt).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,250 @@
+//! How the parts are put together, and the order in which they end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus_rocketmq::{RocketBus, RocketConfig, SecretKey};
+use common::admin_http::{self, Ports};
+use common::auth::Tokens;
+use common::bus::{Bus, Group, Topic, Topology};
+use common::config::{BrokerConfig, ConfigError};
+use common::life::{Failure, Life, Program, Tasks};
+use common::pipeline::{LocalQueue, Pipeline};
+use common::readiness::Need;
+use common::worker::{Base, Worker};
+use common::{backoff, postgres};
+use contracts::Channel;
+use futures::future;
+use tokio_util::sync::CancellationToken;
+
+use crate::channels::{self, LogChannel, SmtpChannel};
+use crate::config::{Config, Service};
+use crate::delivery::{Dispatch, Office, Shared, Sweeper};
+use crate::handlers::{Notifications, Route, registrations};
+use crate::store::{MIGRATOR, SCHEMA, Store};
+use crate::templates::Templates;
+use crate::{api, metric};
+
+/// What this binary is.
+pub const PROGRAM: Program = Program {
+    name: "notify-worker",
+    version: env!("CARGO_PKG_VERSION"),
+    about: "Delivers notifications, each recorded once",
+};
+
+/// Where the outcomes of deliveries are decided; stands where a consumer group would.
+const ANSWERS: &str = "notify-answers";
+
+/// Brings the schema `notify` up to date.
+///
+/// # Errors
+/// The database can't be reached, or refuses a migration.
+pub async fn migrate(config: Config) -> Result<(), Failure> {
+    let pool = postgres::pool(&config.postgres, PROGRAM.name);
+    postgres::migrate(&pool, &MIGRATOR, SCHEMA).await?;
+    pool.close().await;
+    Ok(())
+}
+
+/// Runs until the process is asked to end, on RocketMQ.
+///
+/// # Errors
+/// A wrong configuration, a port that is taken, a background task that panicked.
+pub async fn run(config: Config, life: Life) -> Result<(), Failure> {
+    let bus = RocketBus::connect(rocket_config(&config.broker)).await?;
+    let channels = Channels::new(&config)?;
+    Box::pin(run_on(config, life, Arc::new(bus), channels)).await
+}
+
+/// What serves each channel.
+pub struct Channels {
+    pub sms: Arc<dyn channels::Channel>,
+    pub email: Arc<dyn channels::Channel>,
+    pub push: Arc<dyn channels::Channel>,
+}
+
+impl Channels {
+    /// As configured.
+    ///
+    /// # Errors
+    /// What is wrong with the section `smtp`, if that is used.
+    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        let serve = |channel| -> Result<Arc<dyn channels::Channel>, ConfigError> {
+            match config.channels.of(channel) {
+                Service::Log => Ok(Arc::new(LogChannel)),
+                Service::Smtp => match SmtpChannel::new(&config.smtp) {
+                    Ok(smtp) => Ok(Arc::new(smtp)),
+                    Err(error) => Err(ConfigError::invalid(common::life::chain(&error))),
+                },
+            }
+        };
+        Ok(Self {
+            sms: serve(Channel::Sms)?,
+            email: serve(Channel::Email)?,
+            push: serve(Channel::Push)?,
+        })
+    }
+}
+
+/// Runs until the process is asked to end, on any bus and with any channels.
+///
+/// # Errors
+/// A wrong configuration, a port that is taken, a background task that panicked.
+pub async fn run_on(
+    config: Config,
+    life: Life,
+    bus: Arc<dyn Bus>,
+    channels: Channels,
+) -> Result<(), Failure> {
+    common::metric::describe(metric::ALL);
+    let tokens = Tokens::load(&config.auth)?;
+    let worker = Worker::start(life.clone(), &config.base(), SCHEMA, bus, Need::Required);
+    let call_lease = Duration::from_millis(config.delivery.lease_ms);
+    let store = Store::new(worker.pool.clone(), worker.runtime.relay.lease(), call_lease);
+
+    let (dispatch, counters) = Dispatch::new(config.delivery.queue_max, call_lease);
+    let aggregate = Arc::new(Notifications {
+        store: store.clone(),
+        policy: config.delivery.policy(),
+        dispatch: dispatch.clone(),
+        route: route(&config, &life.producer),
+    });
+    let answers = Arc::new(LocalQueue::new(config.pipeline.queue_max));
+    Pipeline::local(aggregate.clone(), ANSWERS, answers.clone(), worker.runtime.clone())
+        .start(&life.tasks);
+
+    let templates = Templates::new(&config.templates.default_locale);
+    let refresh = Duration::from_millis(config.templates.refresh_ms);
+    let refreshing = refresh_templates(templates.clone(), store.clone(), refresh, life.stop());
+    life.tasks.spawn("templates", refreshing);
+    let sweeper = Sweeper::new(store.clone(), dispatch, &config.delivery);
+    life.tasks.spawn("calls-sweeper", sweeper.run(life.stop()));
+
+    let shared = Shared {
+        store: store.clone(),
+        templates,
+        answers: answers.clone(),
+        readiness: life.readiness.clone(),
+    };
+    let office = |channel, service| {
+        let in_flight_max = match config.channels.of(channel) {
+            Service::Log => config.delivery.log_in_flight_max,
+            Service::Smtp => config.delivery.smtp_in_flight_max,
+        };
+        let delivery = &config.delivery;
+        let office =
+            Arc::new(Office::new(channel, service, shared.clone(), in_flight_max, delivery));
+        life.tasks.spawn("channel-probe", office.clone().probe(life.stop()));
+        office
+    };
+    let deliveries = CancellationToken::new();
+    let offices = future::join3(
+        office(Channel::Sms, channels.sms).run(counters.sms, deliveries.clone()),
+        office(Channel::Email, channels.email).run(counters.email, deliveries.clone()),
+        office(Channel::Push, channels.push).run(counters.push, deliveries.clone()),
+    );
+    let abandon = worker.runtime.abandon.clone();
+    life.tasks.spawn("deliveries", async move {
+        abandon.run_until_cancelled(offices).await;
+        // Nobody answers any more; what is in the queue is still decided.
+        answers.stop();
+    });
+
+    let intake = Tasks::new();
+    life.tasks.spawn("intake", end_intake(intake.clone(), life.stop(), deliveries));
+    consume(&worker, &config, &aggregate, intake);
+
+    let routes = api::router(store, &tokens, &config.api);
+    let admin = admin_http::router(life.readiness.clone(), life.metrics.clone());
+    let ports = Ports::open(&config.admin, admin, Some((&config.api, routes))).await?;
+    life.stopping().await;
+    worker.drain(ports, || ()).await
+}
+
+/// Subscribes each channel's group; its tasks are `intake`'s.
+fn consume(worker: &Worker, config: &Config, aggregate: &Arc<Notifications>, intake: Tasks) {
+    let (aggregate, registrations) = (aggregate.clone(), registrations(config));
+    worker.consume(topology(config), async move |worker| {
+        for registration in registrations {
+            let (bus, runtime) = (&*worker.bus, worker.runtime.clone());
+            let pipeline =
+                Pipeline::subscribe(aggregate.clone(), registration, bus, runtime).await?;
+            pipeline.start(&intake);
+            worker.add(pipeline);
+        }
+        Ok(())
+    });
+}
+
+/// Ends the deliveries once everything that was taken from the bus is recorded.
+async fn end_intake(intake: Tasks, stop: CancellationToken, deliveries: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = intake.stop.cancelled() => {}
+    }
+    intake.wait().await;
+    deliveries.cancel();
+    if let Some(task) = intake.failed() {
+        panic!("task {task} panicked");
+    }
+}
+
+async fn refresh_templates(
+    templates: Templates,
+    store: Store,
+    interval: Duration,
+    stop: CancellationToken,
+) {
+    loop {
+        match store.templates().await {
+            Ok(rows) => templates.replace(rows),
+            Err(error) => tracing::debug!(%error, "the templates were not read"),
+        }
+        let pause = tokio::time::sleep(backoff::jitter(interval));
+        if stop.run_until_cancelled(pause).await.is_none() {
+            return;
+        }
+    }
+}
+
+fn route(config: &Config, worker: &str) -> Route {
+    Route {
+        topic: config.broker.notification_topic.as_str().into(),
+        sms_group: config.groups.sms.as_str().into(),
+        email_group: config.groups.email.as_str().into(),
+        push_group: config.groups.push.as_str().into(),
+        worker: worker.into(),
+    }
+}
+
+fn topology(config: &Config) -> Topology {
+    let BrokerConfig { notification_topic, queues, broker_attempts_max, .. } = &config.broker;
+    let group = |channel: &Channel| Group {
+        name: config.groups.of(*channel).to_owned(),
+        broker_attempts_max: *broker_attempts_max,
+    };
+    Topology {
+        topics: vec![Topic { name: notification_topic.clone(), queues: *queues }],
+        groups: Channel::ALL.iter().map(group).collect(),
+    }
+}
+
+fn rocket_config(config: &BrokerConfig) -> RocketConfig {
+    let producer_group = match config.producer_group.as_str() {
+        "" => PROGRAM.name.to_owned(),
+        group => group.to_owned(),
+    };
+    RocketConfig {
+        name_server: config.name_server.clone(),
+        namespace: Some(config.namespace.clone()).filter(|namespace| !namespace.is_empty()),
+        producer_group,
+        instance_name: PROGRAM.name.to_owned(),
+        access_key: config.access_key.as_ref().map(|key| key.expose().to_owned()),
+        secret_key: config.secret_key.as_ref().map(|key| SecretKey(key.expose().to_owned())),
+        send_timeout_ms: config.send_timeout_ms,
+        pull_batch_max: config.pull_batch_max as usize,
+        pull_suspend_ms: config.pull_suspend_ms,
+        backoff_max_ms: config.backoff_max_ms,
+        ..RocketConfig::default()
+    }
+}
