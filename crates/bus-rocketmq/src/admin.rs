@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use common::bus::{BusError, Group, Mismatch, Topic, Topology, dead_letter_topic, retry_topic};
 use futures::future::try_join_all;
-use rocketmq_client_rust::{
-    ClientError, ConsumerAdmin, DefaultMQAdminExt, OffsetAdmin, RouteAdmin, TopicAdmin,
-};
+use rocketmq_client_rust::{ConsumerAdmin, DefaultMQAdminExt, OffsetAdmin, RouteAdmin, TopicAdmin};
 use rocketmq_model::common::config::TopicConfig;
 use rocketmq_model::common::message::message_queue::MessageQueue;
 use rocketmq_protocol::protocol::body::broker_body::cluster_info::ClusterInfo;
@@ -136,7 +134,7 @@ impl Admin {
             let question = self.client.examine_topic_config((&*master).into(), PROBE_TOPIC.into());
             match Box::pin(question).await {
                 Ok(_) => return Ok(()),
-                Err(error) if error.broker_response_code().is_some() => return Ok(()),
+                Err(error) if errors::answer(&error).is_some() => return Ok(()),
                 Err(error) => reason = errors::away(&error),
             }
         }
@@ -257,7 +255,7 @@ impl Admin {
                 Ok(Found::Wanting(format!("group {name} allows {has} attempts, not {want}")))
             }
             Ok(_) => Ok(Found::Fine),
-            Err(error) if error.broker_response_code().is_some() => {
+            Err(error) if errors::is_missing_group(&error) => {
                 Ok(Found::Wanting(format!("group {name} is missing")))
             }
             Err(error) => Err(errors::away(&error)),
@@ -272,14 +270,14 @@ impl Admin {
             PERM_READ_WRITE,
         );
         let order = Box::pin(self.client.create_and_update_topic_config(master.into(), config));
-        order.await.map_err(|error| ordered(&error))
+        order.await.map_err(|error| errors::order(&error))
     }
 
     async fn create_group(&self, master: &str, group: &Group) -> Result<(), BusError> {
         let mut config = SubscriptionGroupConfig::new(self.names.group(&group.name).into());
         config.set_retry_max_times(attempts(group));
         let order = self.client.create_and_update_subscription_group_config(master.into(), config);
-        Box::pin(order).await.map_err(|error| ordered(&error))
+        Box::pin(order).await.map_err(|error| errors::order(&error))
     }
 
     /// Brokers tell the name server a moment later.
@@ -318,14 +316,6 @@ impl Admin {
 
 fn attempts(group: &Group) -> i32 {
     i32::try_from(group.broker_attempts_max).unwrap_or(i32::MAX)
-}
-
-/// An order that the broker answered with "no" will never work.
-fn ordered(error: &ClientError) -> BusError {
-    match error.broker_response_code() {
-        Some(_) => BusError::Misconfigured(errors::describe(error)),
-        None => errors::away(error),
-    }
 }
 
 fn masters_of(info: &ClusterInfo, cluster: &str) -> HashMap<String, Arc<str>> {
