@@ -10,9 +10,9 @@ use super::keys::SessionKeys;
 
 /// The most orders of one script call; longer batches become several calls of one round trip.
 ///
-/// It keeps a script under 1 ms, in which Redis serves nobody else: 128 orders of one or two lines
-/// take about 0.3 ms.
-pub const MAX_ORDERS_PER_CALL: usize = 128;
+/// It keeps a script under 1 ms, in which Redis serves nobody else: 64 orders of two lines take 0.2 to
+/// 0.6 ms (`cargo run -p stock-worker --example gate_cost`), and more at once gain little.
+pub const MAX_ORDERS_PER_CALL: usize = 64;
 
 /// A script and the hash that Redis knows it by.
 pub(super) struct Script {

@@ -1,5 +1,7 @@
 //! One order's record: its lines and how far each is.
 
+use std::fmt::Write;
+
 use chrono::{DateTime, Utc};
 use contracts::{OrderNo, TicketId, UserId};
 
@@ -55,7 +57,7 @@ pub struct Record {
     pub order_no: OrderNo,
     pub hold: HoldNo,
     pub user: Option<UserId>,
-    /// In no particular order, each ticket type once.
+    /// Each ticket type once.
     pub lines: Vec<HoldLine>,
     /// When it last changed, by Redis' clock, to the minute.
     pub changed_at: DateTime<Utc>,
@@ -78,8 +80,7 @@ impl Record {
     pub(super) fn to_text(&self) -> String {
         let user = self.user.map(|user| user.to_string()).unwrap_or_default();
         let minute = self.changed_at.timestamp().div_euclid(SECONDS_PER_MINUTE).max(0);
-        let lines: Vec<String> = self.lines.iter().map(line_text).collect();
-        format!("{}|{user}|{minute}|{}", self.hold, lines.join(","))
+        format!("{}|{user}|{minute}|{}", self.hold, lines_text(&self.lines))
     }
 
     pub(super) fn from_text(order_no: &str, text: &str) -> Result<Self, GateError> {
@@ -102,8 +103,17 @@ impl Record {
     }
 }
 
-fn line_text(line: &HoldLine) -> String {
-    format!("{}x{}{}", line.ticket, line.quantity, line.state.letter())
+/// Lines as a record has them, sorted by ticket type, so that the same lines are the same text.
+pub(super) fn lines_text(lines: &[HoldLine]) -> String {
+    let mut sorted: Vec<&HoldLine> = lines.iter().collect();
+    sorted.sort_unstable_by_key(|line| line.ticket);
+    let mut text = String::new();
+    for HoldLine { ticket, quantity, state } in sorted {
+        let comma = if text.is_empty() { "" } else { "," };
+        let letter = state.letter();
+        write!(text, "{comma}{ticket}x{quantity}{letter}").expect("a String takes everything");
+    }
+    text
 }
 
 fn line_from_text(text: &str) -> Option<HoldLine> {
@@ -124,10 +134,10 @@ mod tests {
             order_no: OrderNo::new("A1").expect("valid"),
             hold: HoldNo::FIRST,
             user: Some(UserId(42)),
-            lines: vec![line(101, 2, HoldState::Held), line(-7, 0, HoldState::Released)],
+            lines: vec![line(-7, 0, HoldState::Released), line(101, 2, HoldState::Held)],
             changed_at: DateTime::from_timestamp(29_500_000 * 60, 0).expect("in range"),
         };
-        assert_eq!(record.to_text(), "1|42|29500000|101x2H,-7x0R");
+        assert_eq!(record.to_text(), "1|42|29500000|-7x0R,101x2H");
         assert_eq!(Record::from_text("A1", &record.to_text()).expect("readable"), record);
         assert_eq!(record.state(), HoldState::Held);
         assert_eq!(record.live_quantity(), 2);

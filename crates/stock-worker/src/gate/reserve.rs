@@ -3,7 +3,8 @@
 use contracts::{OrderNo, Quantity, SessionId, TicketId, UserId};
 
 use super::call::{Call, MAX_ORDERS_PER_CALL, call_all};
-use super::{Epoch, Gate, GateError, HoldNo};
+use super::record::lines_text;
+use super::{Epoch, Gate, GateError, HoldLine, HoldNo, HoldState};
 
 /// Orders of one session, decided in turn.
 #[derive(Clone, Debug)]
@@ -26,6 +27,18 @@ pub struct ReserveOrder {
     /// How many tickets of this session the user may hold and have bought, this order included.
     pub user_limit: Option<u32>,
     pub hold: HoldNo,
+}
+
+impl ReserveOrder {
+    /// The lines as a record will have them.
+    fn held_lines(&self) -> Vec<HoldLine> {
+        let line = |&(ticket, quantity): &(TicketId, Quantity)| HoldLine {
+            ticket,
+            quantity: quantity.get().unsigned_abs(),
+            state: HoldState::Held,
+        };
+        self.lines.iter().map(line).collect()
+    }
 }
 
 /// How the lines relate to an order that is there already.
@@ -118,9 +131,10 @@ impl Gate {
                 ReserveMode::Whole => "W",
                 ReserveMode::Add => "A",
             });
-            call.arg(order.hold.get()).arg(order.lines.len());
-            for (ticket, quantity) in &order.lines {
-                call.arg(ticket.get()).arg(quantity.get());
+            let lines = order.held_lines();
+            call.arg(order.hold.get()).arg(lines_text(&lines)).arg(lines.len());
+            for line in &lines {
+                call.arg(line.ticket.get()).arg(line.quantity);
             }
         }
         call

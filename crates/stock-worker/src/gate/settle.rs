@@ -3,6 +3,7 @@
 use contracts::{OrderNo, SessionId, UserId};
 
 use super::call::{Call, MAX_ORDERS_PER_CALL, call_all};
+use super::record::lines_text;
 use super::reserve::{answers, read_ahead, user};
 use super::{Epoch, Gate, GateError, HoldLine, HoldNo};
 
@@ -88,10 +89,7 @@ impl Gate {
         read_ahead(&mut call, numbers, users, tickets);
         for order in orders {
             user(&mut call, order.user);
-            call.arg(order.hold.get()).arg(order.lines.len());
-            for line in &order.lines {
-                call.arg(line.ticket.get()).arg(line.quantity).arg(line.state.letter());
-            }
+            call.arg(order.hold.get()).arg(lines_text(&order.lines));
         }
         call
     }

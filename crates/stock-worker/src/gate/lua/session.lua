@@ -68,19 +68,25 @@ local function count(user, quantity)
   changed_users[user] = true
 end
 
--- The record of an order, as numbers and lines, or nil.
+-- The record of an order, in three texts (hold, user, lines), or nil.
 local function find(order)
   local text = cached(HOLD, records, order)
   if not text then return nil end
-  local hold, user, lines = string.match(text, '^(%d+)|(%-?%d*)|%d+|(.*)$')
+  local hold, user, lines = string.match(text, '^(%d+)|(%-?%d*)|%d+|([%-%dxHSR,]*)$')
   if not hold then error('unreadable record of order ' .. order .. ': ' .. text) end
-  local record, n = { hold = tonumber(hold), user = user, live = 0 }, 0
-  for ticket, quantity, state in string.gmatch(lines, '(%-?%d+)x(%d+)([HSR])') do
+  return hold, user, lines
+end
+
+-- Lines as a table: each is { ticket type, quantity, state }; `live` counts those not released.
+local function read_lines(text)
+  local lines, n, live = {}, 0, 0
+  for ticket, quantity, state in string.gmatch(text, '(%-?%d+)x(%d+)([HSR])') do
     n = n + 1
-    record[n] = { ticket, tonumber(quantity), state }
-    if state ~= 'R' then record.live = record.live + 1 end
+    lines[n] = { ticket, tonumber(quantity), state }
+    if state ~= 'R' then live = live + 1 end
   end
-  return record
+  lines.live = live
+  return lines
 end
 
 local function put(order, hold, user, minute, lines)
