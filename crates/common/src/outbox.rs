@@ -20,7 +20,7 @@ pub mod sweeper;
 mod table;
 
 pub use relay::Relay;
-pub use table::Outbox;
+pub use table::{Outbox, Past};
 
 /// One event to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,27 @@ pub struct Row {
 
 impl Row {
     /// The message as it is published by `producer` (name/version).
+    ///
+    /// What goes to one group's retry queue was published before (a replay): it keeps the
+    /// properties it had, and stays without an envelope if it had none.
     pub fn to_message(&self, producer: &str) -> OutgoingMessage {
+        let mut properties = match self.destination {
+            Destination::Topic(_) | Destination::Dead { .. } => self.stamped(producer),
+            Destination::Retry { .. } => BTreeMap::new(),
+        };
+        properties.extend(self.properties.clone());
+        OutgoingMessage {
+            destination: self.destination.clone(),
+            tag: self.tag.clone(),
+            key: self.key.clone(),
+            body: self.body.clone(),
+            properties,
+            delay: None,
+        }
+    }
+
+    /// The envelope's properties.
+    fn stamped(&self, producer: &str) -> BTreeMap<String, String> {
         let envelope = Envelope {
             key: self.key.to_string(),
             event_id: self.event_id,
@@ -55,14 +75,46 @@ impl Row {
             traceparent: self.traceparent.as_deref().map(str::to_owned),
         };
         let mut properties = envelope.to_properties();
-        properties.extend(self.properties.clone());
-        OutgoingMessage {
-            destination: self.destination.clone(),
-            tag: self.tag.clone(),
-            key: self.key.clone(),
-            body: self.body.clone(),
-            properties,
-            delay: None,
+        // The message carries it as its key; RocketMQ refuses it as a user property.
+        properties.remove(contracts::properties::KEYS);
+        properties
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(destination: Destination) -> Row {
+        Row {
+            event_id: Uuid::from_u128(7),
+            session_id: 3,
+            key: "A1".into(),
+            destination,
+            tag: "T".into(),
+            body: Bytes::from_static(b"{}"),
+            aggregate_version: 2,
+            occurred_at: DateTime::UNIX_EPOCH,
+            causation_id: None,
+            traceparent: None,
+            properties: BTreeMap::from([("mine".to_owned(), "1".to_owned())]),
         }
+    }
+
+    #[test]
+    fn an_event_has_its_envelope_and_the_key_beside_the_properties() {
+        let message = row(Destination::Topic("TOPIC".into())).to_message("w/1");
+        assert_eq!(&*message.key, "A1");
+        assert!(!message.properties.contains_key(contracts::properties::KEYS));
+        assert_eq!(message.properties["mine"], "1");
+        let envelope = Envelope::read(&message.properties).expect("readable").expect("there");
+        assert_eq!((envelope.event_id, envelope.aggregate_version), (Uuid::from_u128(7), 2));
+    }
+
+    #[test]
+    fn what_goes_to_a_retry_queue_keeps_the_properties_it_had() {
+        let (group, topic) = ("g".into(), "TOPIC".into());
+        let row = row(Destination::Retry { group, topic });
+        assert_eq!(row.to_message("w/1").properties, row.properties);
     }
 }
