@@ -2,8 +2,8 @@
 
 use stock_worker::gate::HoldState::{Held, Released, Sold};
 use stock_worker::gate::{
-    Epoch, MAX_ORDERS_PER_CALL, ReserveAnswer, ReserveBatch, ReserveOrder, SettleAnswer,
-    SettleBatch, SettleOrder,
+    Epoch, Gate, GateError, MAX_ORDERS_PER_CALL, ReserveAnswer, ReserveBatch, ReserveOrder,
+    SettleAnswer, SettleBatch, SettleOrder,
 };
 
 use crate::real::{
@@ -213,4 +213,20 @@ async fn scripts_that_redis_forgot_are_loaded_again() {
         assert_eq!(reserve(&gate, &[whole(order, &[(A, 1)])]).await, [ReserveAnswer::Ok]);
         assert_eq!(free(&gate, A).await, expected);
     }
+}
+
+#[tokio::test]
+async fn without_an_answer_the_outcome_is_unknown() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = closed.local_addr().expect("bound");
+    drop(closed);
+    let client = redis::Client::open(format!("redis://{address}")).expect("a URL");
+    let config = redis::aio::ConnectionManagerConfig::new().set_number_of_retries(0);
+    let connection =
+        redis::aio::ConnectionManager::new_lazy_with_config(client, config).expect("a manager");
+    let gate = Gate::new(connection, "").expect("a valid prefix");
+    let batch =
+        ReserveBatch { session: SESSION, epoch: EPOCH, orders: vec![whole("order", &[(A, 1)])] };
+    let error = gate.reserve(&[batch]).await.expect_err("nobody is there");
+    assert!(matches!(error, GateError::Away(_)), "{error:?}");
 }
