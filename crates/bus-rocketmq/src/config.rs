@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use common::config::BrokerConfig;
 use serde::Deserialize;
 
 /// The settings of one client; everything has a default but the addresses that production needs.
@@ -42,6 +43,29 @@ pub struct RocketConfig {
     pub backoff_max_ms: u64,
     /// Threads of the client's own runtime.
     pub client_threads: usize,
+}
+
+impl RocketConfig {
+    /// As a worker's section `broker` says, for the worker `name`.
+    pub fn of(broker: &BrokerConfig, name: &str) -> Self {
+        let producer_group = match broker.producer_group.as_str() {
+            "" => name.to_owned(),
+            group => group.to_owned(),
+        };
+        Self {
+            name_server: broker.name_server.clone(),
+            namespace: Some(broker.namespace.clone()).filter(|namespace| !namespace.is_empty()),
+            producer_group,
+            instance_name: name.to_owned(),
+            access_key: broker.access_key.as_ref().map(|key| key.expose().to_owned()),
+            secret_key: broker.secret_key.as_ref().map(|key| SecretKey(key.expose().to_owned())),
+            send_timeout_ms: broker.send_timeout_ms,
+            pull_batch_max: broker.pull_batch_max as usize,
+            pull_suspend_ms: broker.pull_suspend_ms,
+            backoff_max_ms: broker.backoff_max_ms,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for RocketConfig {

@@ -191,11 +191,16 @@ impl Worker {
     }
 
     /// Ends in order: stop pulling, answer the API's callers, finish what is in hand, publish
-    /// what is committed, close. `last` stops what API calls are decided by.
+    /// what is committed, close. `last` runs between the last API call and the rest: it ends what
+    /// API calls are decided by.
     ///
     /// # Errors
     /// A background task that panicked.
-    pub async fn drain(self, mut ports: Ports, last: impl FnOnce()) -> Result<(), Failure> {
+    pub async fn drain(
+        self,
+        mut ports: Ports,
+        last: impl AsyncFnOnce(),
+    ) -> Result<(), Failure> {
         let sources = std::mem::take(
             &mut *self.sources.lock().unwrap_or_else(PoisonError::into_inner),
         );
@@ -203,7 +208,7 @@ impl Worker {
             source.stop();
         }
         ports.close_api().await;
-        last();
+        last().await;
         self.life.tasks.wait().await;
         self.runtime.relay.flush().await;
         self.bus.close().await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus_rocketmq::{RocketBus, RocketConfig, SecretKey};
+use bus_rocketmq::{RocketBus, RocketConfig};
 use common::admin_http::{self, Ports};
 use common::auth::Tokens;
 use common::bus::{Bus, Group, Topic, Topology};
@@ -11,7 +11,7 @@ use common::config::{BrokerConfig, ConfigError};
 use common::life::{Failure, Life, Program, Tasks};
 use common::pipeline::{LocalQueue, Pipeline};
 use common::readiness::Need;
-use common::worker::{Base, Worker};
+use common::worker::Worker;
 use common::{backoff, postgres};
 use contracts::Channel;
 use futures::future;
@@ -51,7 +51,7 @@ pub async fn migrate(config: Config) -> Result<(), Failure> {
 /// # Errors
 /// A wrong configuration, a port that is taken, a background task that panicked.
 pub async fn run(config: Config, life: Life) -> Result<(), Failure> {
-    let bus = RocketBus::connect(rocket_config(&config.broker)).await?;
+    let bus = RocketBus::connect(RocketConfig::of(&config.broker, PROGRAM.name)).await?;
     let channels = Channels::new(&config)?;
     Box::pin(run_on(config, life, Arc::new(bus), channels)).await
 }
@@ -158,7 +158,7 @@ pub async fn run_on(
     let admin = admin_http::router(life.readiness.clone(), life.metrics.clone());
     let ports = Ports::open(&config.admin, admin, Some((&config.api, routes))).await?;
     life.stopping().await;
-    worker.drain(ports, || ()).await
+    worker.drain(ports, async || ()).await
 }
 
 /// Subscribes each channel's group; its tasks are `intake`'s.
@@ -226,25 +226,5 @@ fn topology(config: &Config) -> Topology {
     Topology {
         topics: vec![Topic { name: notification_topic.clone(), queues: *queues }],
         groups: Channel::ALL.iter().map(group).collect(),
-    }
-}
-
-fn rocket_config(config: &BrokerConfig) -> RocketConfig {
-    let producer_group = match config.producer_group.as_str() {
-        "" => PROGRAM.name.to_owned(),
-        group => group.to_owned(),
-    };
-    RocketConfig {
-        name_server: config.name_server.clone(),
-        namespace: Some(config.namespace.clone()).filter(|namespace| !namespace.is_empty()),
-        producer_group,
-        instance_name: PROGRAM.name.to_owned(),
-        access_key: config.access_key.as_ref().map(|key| key.expose().to_owned()),
-        secret_key: config.secret_key.as_ref().map(|key| SecretKey(key.expose().to_owned())),
-        send_timeout_ms: config.send_timeout_ms,
-        pull_batch_max: config.pull_batch_max as usize,
-        pull_suspend_ms: config.pull_suspend_ms,
-        backoff_max_ms: config.backoff_max_ms,
-        ..RocketConfig::default()
     }
 }

@@ -1,0 +1,176 @@
+//! The order as the pipeline sees it: how it is loaded, decided, said and written.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use common::outbox;
+use common::pipeline::{Aggregate, Applied, Change, Decided, Load, Loaded, Stamp, StoreError};
+use contracts::{OrderNo, SessionId};
+
+use crate::domain::{self, Call, Event, Facts, Message, Order, Policy, Reply, Work, decide};
+use crate::handlers::publish::Publisher;
+use crate::sale::Sales;
+use crate::store::{Store, calls_left};
+
+/// What a message is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    Order(OrderNo),
+    /// An order that may not be there yet: what makes two creations the same.
+    Creation { session_id: SessionId, caller: String, idempotency_key: String },
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Order(order_no) => order_no.fmt(f),
+            Self::Creation { session_id, caller, idempotency_key } => {
+                write!(f, "{caller}/{session_id}/{idempotency_key}")
+            }
+        }
+    }
+}
+
+/// Takes committed calls; never waits. What does not fit is found in the table.
+pub type HandOver = Arc<dyn Fn(Vec<Call>) + Send + Sync>;
+
+/// All orders.
+pub struct Orders {
+    store: Store,
+    sales: Sales,
+    policy: Arc<Policy>,
+    publisher: Publisher,
+    hand_over: HandOver,
+}
+
+impl Orders {
+    /// `hand_over` is given the calls of every committed change.
+    pub fn new(
+        store: Store,
+        sales: Sales,
+        policy: Arc<Policy>,
+        publisher: Publisher,
+        hand_over: HandOver,
+    ) -> Self {
+        Self { store, sales, policy, publisher, hand_over }
+    }
+}
+
+#[async_trait]
+impl Aggregate for Orders {
+    type Key = Key;
+    type State = Option<Order>;
+    type Message = Message;
+    type Facts = Facts;
+    type Gate = ();
+    type Event = Event;
+    type Call = Work;
+    type Reply = Reply;
+
+    async fn load(&self, request: Load<'_, Self>) -> Result<Loaded<Self>, StoreError> {
+        let keys: Vec<&Key> = request.keys.iter().map(|(key, _)| *key).collect();
+        let mut creations = Vec::new();
+        for (key, messages) in request.keys {
+            for message in messages {
+                if let Message::Create(new) = message {
+                    creations.push((*key, &new.order_no));
+                }
+            }
+        }
+        let snapshot =
+            self.store.load(request.group, &keys, &creations, request.events).await?;
+        let sales = self.sales.current(sessions_of(&request), &self.store).await?;
+        let mut by_number: HashMap<OrderNo, Order> = HashMap::new();
+        let mut by_creation: HashMap<(SessionId, String, String), OrderNo> = HashMap::new();
+        for order in snapshot.orders {
+            let creation =
+                (order.session_id, order.caller.clone(), order.idempotency_key.clone());
+            by_creation.insert(creation, order.order_no.clone());
+            by_number.insert(order.order_no.clone(), order);
+        }
+        let mut states = HashMap::with_capacity(request.keys.len());
+        for (key, messages) in request.keys {
+            let number = match key {
+                Key::Order(order_no) => Some(order_no.clone()),
+                Key::Creation { session_id, caller, idempotency_key } => by_creation
+                    .get(&(*session_id, caller.clone(), idempotency_key.clone()))
+                    .cloned()
+                    .or_else(|| taken_number(messages, &by_number)),
+            };
+            let order = number.and_then(|number| by_number.get(&number).cloned());
+            states.insert((*key).clone(), order);
+        }
+        let facts = Facts { now: snapshot.now, policy: self.policy.clone(), sales };
+        Ok(Loaded { states, known: snapshot.known, facts })
+    }
+
+    fn decide(
+        &self,
+        state: &Self::State,
+        message: &Message,
+        _gate: Option<&()>,
+        facts: &Facts,
+    ) -> Decided<Self> {
+        decide(state.as_ref(), message, facts)
+    }
+
+    fn raise_version(&self, state: &mut Self::State) -> i64 {
+        let Some(order) = state else { return 0 };
+        order.version += 1;
+        order.version
+    }
+
+    fn version(&self, state: &Self::State) -> i64 {
+        state.as_ref().map_or(0, |order| order.version)
+    }
+
+    fn record(&self, state: &Self::State, event: &Event, stamp: Stamp) -> outbox::Row {
+        let order = state.as_ref().expect("only an order has something to say");
+        self.publisher.row(order, event, stamp)
+    }
+
+    async fn apply(
+        &self,
+        group: &str,
+        changes: &[Change<Self>],
+    ) -> Result<Vec<Applied<()>>, StoreError> {
+        self.store.apply(group, changes).await
+    }
+
+    fn committed(&self, change: Change<Self>) {
+        let calls = calls_left(&change.calls);
+        if !calls.is_empty() {
+            (self.hand_over)(calls);
+        }
+    }
+}
+
+/// The order that has the number a creation wants, if some other order has it.
+fn taken_number(
+    messages: &[&Message],
+    by_number: &HashMap<OrderNo, Order>,
+) -> Option<OrderNo> {
+    messages.iter().find_map(|message| match message {
+        Message::Create(new) if by_number.contains_key(&new.order_no) => {
+            Some(new.order_no.clone())
+        }
+        _ => None,
+    })
+}
+
+fn sessions_of(request: &Load<'_, Orders>) -> Vec<SessionId> {
+    let mut sessions: Vec<SessionId> = request
+        .keys
+        .iter()
+        .flat_map(|(_, messages)| messages)
+        .filter_map(|message| match message {
+            domain::Message::Create(new) => Some(new.session_id),
+            _ => None,
+        })
+        .collect();
+    sessions.sort_unstable();
+    sessions.dedup();
+    sessions
+}

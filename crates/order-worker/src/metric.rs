@@ -1,0 +1,9 @@
+//! The metrics of order-worker, each with its description. No ids as labels.
+
+use common::metric::{Metric, counter};
+
+pub const DEADLINES_PASSED: &str = "boxoffice_order_deadlines_passed_total";
+
+/// All metrics of this crate.
+pub const ALL: &[Metric] =
+    &[counter(DEADLINES_PASSED, "Orders whose deadline the sweep found behind the clock")];

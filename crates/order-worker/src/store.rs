@@ -1,0 +1,163 @@
+//! All SQL of order-worker.
+//!
+//! Batches are arrays: one statement per kind of row, `unnest`ed on the server. Rows are locked
+//! in the order of their numbers, orders first, so that two batches never deadlock.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::inbox::Inbox;
+use common::outbox::{Outbox, Past};
+use common::pipeline::{Applied, Change, StoreError};
+use common::postgres::{Class, classify, transact};
+use contracts::OrderNo;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::aggregate::{Key, Orders};
+use crate::domain::{Order, Work};
+
+mod calls;
+mod events;
+mod expiry;
+mod read;
+mod sale;
+mod write;
+
+pub use calls::ClaimedCall;
+pub use events::ParkedEvent;
+pub use expiry::Due;
+pub use read::Snapshot;
+pub use sale::SaleRow;
+
+/// The schema that order-worker owns.
+pub const SCHEMA: &str = "orders";
+
+/// Its migrations.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// How many of an order's events are shown.
+const HISTORY_MAX: i64 = 200;
+
+/// The database, as order-worker uses it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+    outbox: Outbox,
+    inbox: Inbox,
+    /// How long outbox rows and calls are leased to the process that writes them.
+    lease: Duration,
+}
+
+impl Store {
+    /// `lease` is the relay's.
+    pub fn new(pool: PgPool, lease: Duration) -> Self {
+        Self { pool, outbox: Outbox::new(SCHEMA), inbox: Inbox::new(SCHEMA), lease }
+    }
+
+    /// The pool, for the relay and the sweeper.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// The outbox table.
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// The inbox table.
+    pub fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+
+    /// Reads the orders of all keys and which of `events` the inbox of `group` knows.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`] or [`StoreError::Data`].
+    pub async fn load(
+        &self,
+        group: &str,
+        keys: &[&Key],
+        creations: &[(&Key, &OrderNo)],
+        events: &[Uuid],
+    ) -> Result<Snapshot, StoreError> {
+        read::load(&self.pool, group, keys, creations, events).await.map_err(|error| fault(&error))
+    }
+
+    /// The order with this number.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    pub async fn order(&self, order_no: &OrderNo) -> Result<Option<Order>, sqlx::Error> {
+        let key = Key::Order(order_no.clone());
+        let snapshot = read::load(&self.pool, "", &[&key], &[], &[]).await?;
+        Ok(snapshot.orders.into_iter().next())
+    }
+
+    /// The order that was created under this key, if there is one.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    pub async fn find_created(&self, key: &Key) -> Result<Option<Order>, sqlx::Error> {
+        let no_number = OrderNo::new("-").expect("one visible character is a valid number");
+        let creations = [(key, &no_number)];
+        let snapshot = read::load(&self.pool, "", &[], &creations, &[]).await?;
+        Ok(snapshot.orders.into_iter().next())
+    }
+
+    /// The order's events, oldest first.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    pub async fn history(&self, order_no: &OrderNo) -> Result<Vec<Past>, sqlx::Error> {
+        self.outbox.history(&self.pool, order_no.as_str(), HISTORY_MAX).await
+    }
+
+    /// Writes all changes in one transaction: each by compare-and-set on its base version.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`] or [`StoreError::Data`]; then nothing is written.
+    pub async fn apply(
+        &self,
+        group: &str,
+        changes: &[Change<Orders>],
+    ) -> Result<Vec<Applied<()>>, StoreError> {
+        let batch = Arc::new(write::Batch::of(changes));
+        let (outbox, inbox, lease) = (self.outbox.clone(), self.inbox.clone(), self.lease);
+        let (group, work) = (group.to_owned(), batch.clone());
+        let hits: HashSet<usize> = transact(&self.pool, move |connection| {
+            Box::pin(async move {
+                write::write(connection, &work, &group, &outbox, &inbox, lease).await
+            })
+        })
+        .await
+        .map_err(|error| fault(&error))?;
+        Ok((0..changes.len())
+            .map(|index| if hits.contains(&index) { Applied::Applied } else { Applied::Missed })
+            .collect())
+    }
+}
+
+/// The calls that a fold leaves to be made: started, and not ended in the same fold.
+pub fn calls_left(work: &[Work]) -> Vec<crate::domain::Call> {
+    let mut left: Vec<crate::domain::Call> = Vec::new();
+    for work in work {
+        match work {
+            Work::Start(call) => left.push(call.clone()),
+            Work::End { call_id } => left.retain(|call| call.call_id != *call_id),
+            Work::Receipt { .. } => {}
+        }
+    }
+    left
+}
+
+/// What an error means for the batch.
+pub(crate) fn fault(error: &sqlx::Error) -> StoreError {
+    match classify(error) {
+        Class::Data { sqlstate, message, .. } => StoreError::Data(format!("{sqlstate}: {message}")),
+        Class::Away(reason) | Class::Pause(reason) => {
+            StoreError::Away { dependency: "postgresql", reason }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use contracts::{
+    Amount, Channel, Currency, OrderNo, OrderStatus, Quantity, SessionId, ShowId, TicketId, UserId,
+};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::PgRow;
+use sqlx::{PgPool, Row as _};
+use uuid::Uuid;
+
+use crate::aggregate::Key;
+use crate::domain::{Line, Order, Payment, PaymentStatus, Refund, RefundStatus};
+
+/// What one load saw.
+pub struct Snapshot {
+    /// The database's clock.
+    pub now: DateTime<Utc>,
+    pub orders: Vec<Order>,
+    pub known: HashSet<Uuid>,
+}
+
+/// The columns of an order, its payments and refunds; the head row is always there.
+macro_rules! select {
+    ($from:literal) => {
+        concat!(
+            "SELECT now() AS now, ARRAY(SELECT i.event_id FROM orders.inbox i \
+               WHERE i.consumer_group = $1 AND i.event_id = ANY ($2)) AS known, o.*, \
+             CASE WHEN o.payment_count > 0 THEN (SELECT json_agg(json_build_array(p.method, \
+               p.amount::text, p.status, p.provider_payment_id, p.captured::text, p.reason) \
+               ORDER BY p.seq)::text FROM orders.payments p \
+               WHERE p.order_no = o.order_no AND p.session_id = o.session_id) END AS payments, \
+             CASE WHEN o.refund_count > 0 THEN (SELECT json_agg(json_build_array(r.payment_seq, \
+               r.amount::text, r.status, r.reason) \
+               ORDER BY r.seq)::text FROM orders.refunds r \
+               WHERE r.order_no = o.order_no AND r.session_id = o.session_id) END AS refunds \
+             FROM (SELECT 1) AS head LEFT JOIN LATERAL (",
+            $from,
+            ") AS o ON true"
+        )
+    };
+}
+
+const BY_NUMBER: &str = select!("SELECT * FROM orders.orders WHERE order_no = ANY ($3)");
+
+/// By the key of creation, or by the number that the new order would have.
+const BY_CREATION: &str = select!(
+    "SELECT f.* FROM unnest($3::int8[], $4::text[], $5::text[]) AS k(session_id, caller, key) \
+       JOIN orders.orders f ON f.session_id = k.session_id AND f.caller = k.caller \
+         AND f.idempotency_key = k.key \
+     UNION SELECT * FROM orders.orders WHERE order_no = ANY ($6)"
+);
+
+/// Two statements only when creations and other messages share a batch; such batches are local
+/// and carry no events.
+pub(super) async fn load(
+    pool: &PgPool,
+    group: &str,
+    keys: &[&Key],
+    creations: &[(&Key, &OrderNo)],
+    events: &[Uuid],
+) -> Result<Snapshot, sqlx::Error> {
+    let mut rows = Vec::new();
+    let numbers: Vec<&str> = keys
+        .iter()
+        .filter_map(|key| match key {
+            Key::Order(order_no) => Some(order_no.as_str()),
+            Key::Creation { .. } => None,
+        })
+        .collect();
+    if !creations.is_empty() {
+        let mut sessions = Vec::with_capacity(creations.len());
+        let mut callers = Vec::with_capacity(creations.len());
+        let mut idempotency_keys = Vec::with_capacity(creations.len());
+        for (key, _) in creations {
+            if let Key::Creation { session_id, caller, idempotency_key } = key {
+                sessions.push(session_id.get());
+                callers.push(caller.as_str());
+                idempotency_keys.push(idempotency_key.as_str());
+            }
+        }
+        let candidates: Vec<&str> = creations.iter().map(|(_, number)| number.as_str()).collect();
+        rows = sqlx::query(BY_CREATION)
+            .bind(group)
+            .bind(events)
+            .bind(sessions)
+            .bind(callers)
+            .bind(idempotency_keys)
+            .bind(candidates)
+            .fetch_all(pool)
+            .await?;
+    }
+    if creations.is_empty() || !numbers.is_empty() {
+        let more = sqlx::query(BY_NUMBER)
+            .bind(group)
+            .bind(events)
+            .bind(numbers)
+            .fetch_all(pool)
+            .await?;
+        rows.extend(more);
+    }
+    let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    let now = first.try_get("now")?;
+    let known = first.try_get::<Vec<Uuid>, _>("known")?.into_iter().collect();
+    let mut orders = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if row.try_get::<Option<&str>, _>("order_no")?.is_some() {
+            orders.push(order_of(row)?);
+        }
+    }
+    Ok(Snapshot { now, orders, known })
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct LineText(pub(super) i64, pub(super) i32, pub(super) Amount);
+
+#[derive(Deserialize)]
+struct PaymentText(String, Amount, i16, Option<String>, Option<Amount>, Option<String>);
+
+#[derive(Deserialize)]
+struct RefundText(i16, Amount, i16, String);
+
+fn order_of(row: &PgRow) -> Result<Order, sqlx::Error> {
+    let order_no = OrderNo::new(row.try_get::<&str, _>("order_no")?).map_err(corrupt)?;
+    let lines: Vec<LineText> = json(row.try_get::<&str, _>("lines")?)?;
+    let lines = lines
+        .into_iter()
+        .map(|LineText(ticket, quantity, unit_price)| {
+            let quantity = Quantity::new(quantity).map_err(corrupt)?;
+            Ok(Line { ticket_id: TicketId(ticket), quantity, unit_price })
+        })
+        .collect::<Result<_, sqlx::Error>>()?;
+    let status: i32 = row.try_get("status")?;
+    let hash: &[u8] = row.try_get("request_hash")?;
+    Ok(Order {
+        session_id: SessionId(row.try_get("session_id")?),
+        show_id: ShowId(row.try_get("show_id")?),
+        user_id: UserId(row.try_get("user_id")?),
+        caller: row.try_get("caller")?,
+        idempotency_key: row.try_get("idempotency_key")?,
+        request_hash: hash.try_into().map_err(corrupt)?,
+        lines,
+        currency: Currency::new(row.try_get("currency")?).map_err(corrupt)?,
+        total: Amount::new(row.try_get::<Decimal, _>("total")?).map_err(corrupt)?,
+        status: OrderStatus::from_code(status)
+            .ok_or_else(|| sqlx::Error::Decode(format!("order status {status}").into()))?,
+        version: row.try_get("version")?,
+        reason: row.try_get("reason")?,
+        payment_method: row.try_get("payment_method")?,
+        channels: channels_of(row.try_get("channels")?)?,
+        created_at: row.try_get("created_at")?,
+        expires_at: row.try_get("expires_at")?,
+        deadline_at: row.try_get("deadline_at")?,
+        reserved_at: row.try_get("reserved_at")?,
+        paid_at: row.try_get("paid_at")?,
+        confirmed_at: row.try_get("confirmed_at")?,
+        closed_at: row.try_get("closed_at")?,
+        payments: payments_of(&order_no, row.try_get("payments")?)?,
+        refunds: refunds_of(&order_no, row.try_get("refunds")?)?,
+        order_no,
+    })
+}
+
+fn channels_of(text: &str) -> Result<Vec<Channel>, sqlx::Error> {
+    text.split_terminator(',').map(|name| name.parse().map_err(corrupt)).collect()
+}
+
+fn payments_of(order_no: &OrderNo, text: Option<&str>) -> Result<Vec<Payment>, sqlx::Error> {
+    let Some(text) = text else { return Ok(Vec::new()) };
+    let rows: Vec<PaymentText> = json(text)?;
+    rows.into_iter()
+        .enumerate()
+        .map(|(index, PaymentText(method, amount, status, provider_id, captured, reason))| {
+            let status = match status {
+                0 => PaymentStatus::Created,
+                1 => PaymentStatus::Pending,
+                2 => PaymentStatus::Captured,
+                3 => PaymentStatus::Failed,
+                4 => PaymentStatus::Closed,
+                other => return Err(sqlx::Error::Decode(format!("payment status {other}").into())),
+            };
+            let payment_id = format!("{order_no}-p{}", index + 1);
+            Ok(Payment {
+                payment_id,
+                method,
+                amount,
+                status,
+                provider_payment_id: provider_id,
+                captured,
+                reason,
+            })
+        })
+        .collect()
+}
+
+fn refunds_of(order_no: &OrderNo, text: Option<&str>) -> Result<Vec<Refund>, sqlx::Error> {
+    let Some(text) = text else { return Ok(Vec::new()) };
+    let rows: Vec<RefundText> = json(text)?;
+    rows.into_iter()
+        .enumerate()
+        .map(|(index, RefundText(payment_seq, amount, status, reason))| {
+            let status = match status {
+                0 => RefundStatus::Requested,
+                1 => RefundStatus::Succeeded,
+                2 => RefundStatus::Manual,
+                other => return Err(sqlx::Error::Decode(format!("refund status {other}").into())),
+            };
+            let refund_id = format!("{order_no}-r{}", index + 1);
+            let payment_id = format!("{order_no}-p{payment_seq}");
+            Ok(Refund { refund_id, payment_id, amount, status, reason })
+        })
+        .collect()
+}
+
+fn json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, sqlx::Error> {
+    serde_json::from_str(text).map_err(corrupt)
+}
+
+fn corrupt(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> sqlx::Error {
+    sqlx::Error::Decode(error.into())
+}
