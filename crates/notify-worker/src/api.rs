@@ -81,6 +81,3 @@ fn unavailable(error: StoreError) -> Problem {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

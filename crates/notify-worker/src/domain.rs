@@ -7,6 +7,6 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{Deliver, Dead, Facts, Policy, decide};
+pub use decide::{Dead, Deliver, Facts, Policy, decide};
 pub use notification::{Answer, Message, Notification, Outcome, State, Status};
 pub use request::{Content, Original, Request};

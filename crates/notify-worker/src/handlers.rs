@@ -57,8 +57,8 @@ fn push(incoming: &IncomingMessage) -> Read {
 }
 
 fn decode(incoming: &IncomingMessage, channel: Channel) -> Read {
-    let read::Incoming { request, event_id, traceparent } = read::incoming(incoming, channel)
-        .map_err(|error| Unreadable(error.to_string()))?;
+    let read::Incoming { request, event_id, traceparent } =
+        read::incoming(incoming, channel).map_err(|error| Unreadable(error.to_string()))?;
     Ok(Decoded {
         key: request.id.clone(),
         message: Message::Request(Arc::new(request)),

@@ -77,7 +77,9 @@ impl Templates {
                 }
                 (Err(problem), _) | (_, Err(problem)) => {
                     tracing::warn!(
-                        template = row.template, locale = row.locale, problem,
+                        template = row.template,
+                        locale = row.locale,
+                        problem,
                         "a template of the table can't be read"
                     );
                 }
@@ -105,15 +107,20 @@ impl Templates {
             .or_else(|| by_locale.values().next())
             .ok_or_else(|| TemplateError::Unknown(name.to_owned()))?;
         let fill = |text: &Text| {
-            text.fill(values)
-                .map_err(|missing| TemplateError::Missing { template: name.to_owned(), name: missing })
+            text.fill(values).map_err(|missing| TemplateError::Missing {
+                template: name.to_owned(),
+                name: missing,
+            })
         };
         Ok(Rendered { subject: fill(&template.subject)?, body: fill(&template.body)? })
     }
 }
 
 /// `zh-Hant-TW`, else `zh-hant`, else `zh`.
-fn find<'a>(by_locale: &'a HashMap<String, Arc<Template>>, locale: &str) -> Option<&'a Arc<Template>> {
+fn find<'a>(
+    by_locale: &'a HashMap<String, Arc<Template>>,
+    locale: &str,
+) -> Option<&'a Arc<Template>> {
     let locale = locale.to_ascii_lowercase().replace('_', "-");
     let mut rest = locale.as_str();
     loop {

@@ -93,9 +93,7 @@ impl Office {
             };
             leased.map(|leased| (leased, (counter, stop)))
         });
-        letters
-            .for_each_concurrent(self.in_flight_max, |leased| self.handle(leased, &stop))
-            .await;
+        letters.for_each_concurrent(self.in_flight_max, |leased| self.handle(leased, &stop)).await;
     }
 
     /// Asks the channel for its health until it answers, and again whenever it is away.
@@ -229,7 +227,7 @@ impl Office {
                 if let Some(dependency) = &self.dependency {
                     dependency.away(reason);
                 }
-                return Tried::Away;
+                Tried::Away
             }
             Err(NotDelivered::Later { reason }) => Tried::Ended(Outcome::Later { reason }),
             Err(NotDelivered::Never { reason }) => Tried::Ended(Outcome::Never { reason }),

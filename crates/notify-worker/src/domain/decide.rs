@@ -121,10 +121,8 @@ fn answered(policy: &Policy, found: &Notification, answer: &Answer, facts: &Fact
             fail(format!("gave up after {attempt} attempts: {reason}"))
         }
         Outcome::Later { reason } => {
-            let next = Notification {
-                attempt: attempt + 1,
-                ..becomes(Status::Pending, Some(reason))
-            };
+            let next =
+                Notification { attempt: attempt + 1, ..becomes(Status::Pending, Some(reason)) };
             Decision::changed(Some(next), ()).call(Deliver {
                 attempt: attempt + 1,
                 request: request.clone(),
@@ -146,6 +144,10 @@ fn is_over(valid_until: Option<DateTime<Utc>>, facts: &Facts) -> bool {
 impl Policy {
     fn delay_after(&self, attempt: u32) -> Duration {
         let step = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
-        self.retry_delays.get(step).or_else(|| self.retry_delays.last()).copied().unwrap_or_default()
+        self.retry_delays
+            .get(step)
+            .or_else(|| self.retry_delays.last())
+            .copied()
+            .unwrap_or_default()
     }
 }

@@ -65,10 +65,8 @@ impl Aggregate for Notifications {
             })
             .collect();
         let mut snapshot = self.store.load(request.group, &ids, &users, request.events).await?;
-        let states = ids
-            .into_iter()
-            .map(|id| (id.clone(), snapshot.notifications.remove(id)))
-            .collect();
+        let states =
+            ids.into_iter().map(|id| (id.clone(), snapshot.notifications.remove(id))).collect();
         Ok(Loaded { states, known: snapshot.known, facts: snapshot.facts })
     }
 

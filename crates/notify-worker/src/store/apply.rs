@@ -114,9 +114,8 @@ impl Store {
         if !ended.is_empty() {
             sqlx::query(END_CALL).bind(ended).execute(&mut *connection).await?;
         }
-        let calls: Vec<(&str, &Deliver)> = writes
-            .filter_map(|write| Some((write.id.as_str(), write.deliver.as_ref()?)))
-            .collect();
+        let calls: Vec<(&str, &Deliver)> =
+            writes.filter_map(|write| Some((write.id.as_str(), write.deliver.as_ref()?))).collect();
         if calls.is_empty() {
             return Ok(());
         }
@@ -184,7 +183,9 @@ impl<'a> Columns<'a> {
             .bind(self.names())
             .bind(requests.iter().map(|request| request.session_id).collect::<Vec<_>>())
             .bind(requests.iter().map(|request| order_no(request)).collect::<Vec<_>>())
-            .bind(requests.iter().map(|request| request.user_id.map(UserId::get)).collect::<Vec<_>>())
+            .bind(
+                requests.iter().map(|request| request.user_id.map(UserId::get)).collect::<Vec<_>>(),
+            )
             .bind(requests.iter().map(|request| request.channel.as_str()).collect::<Vec<_>>())
             .bind(requests.iter().map(|request| request.template()).collect::<Vec<_>>())
             .bind(&self.statuses)
