@@ -1,0 +1,72 @@
+//! Building the workers.
+
+use std::path::Path;
+
+use tokio::process::Command;
+
+use crate::paths::Paths;
+use crate::{Error, command};
+
+/// What `up` needs, with the operator's CLI.
+const PACKAGES: [&str; 6] =
+    ["order-worker", "stock-worker", "notify-worker", "dlq-handler", "sandbox", "boxoffice"];
+
+/// Builds the workers in the profile that this program was built in; cargo shows its progress.
+///
+/// # Errors
+/// They don't compile; cargo has said why.
+pub async fn workers(paths: &Paths) -> Result<(), Error> {
+    let mut cargo = cargo(paths, "build");
+    for package in PACKAGES {
+        cargo.args(["--package", package]);
+    }
+    run("building the workers", &mut cargo).await
+}
+
+/// Builds everything that tests need: their programs, and the workers that they start.
+///
+/// # Errors
+/// Something does not compile; cargo has said why.
+pub async fn everything(paths: &Paths) -> Result<(), Error> {
+    // Together, so that cargo chooses the features of shared crates once for both.
+    let mut cargo = cargo(paths, "build");
+    run("building the tests", cargo.args(["--workspace", "--bins", "--tests"])).await
+}
+
+/// `cargo <subcommand>` for this workspace, with this program's profile and target directory.
+pub fn cargo(paths: &Paths, subcommand: &str) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.arg(subcommand).current_dir(&paths.workspace);
+    if let Some(target) = paths.binaries.parent() {
+        cargo.env("CARGO_TARGET_DIR", target);
+    }
+    if let Some(profile) = profile(&paths.binaries) {
+        cargo.args(["--profile", profile]);
+    }
+    cargo
+}
+
+/// The profile whose binaries lie in this directory; none for the default one.
+fn profile(binaries: &Path) -> Option<&str> {
+    let name = binaries.file_name()?.to_str()?;
+    (name != "debug").then_some(name)
+}
+
+async fn run(what: &str, cargo: &mut Command) -> Result<(), Error> {
+    let status = command::show(what, cargo).await?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Error::Command { what: what.to_owned(), status, output: String::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profile_is_that_of_the_directory() {
+        assert_eq!(profile(Path::new("/w/target/debug")), None);
+        assert_eq!(profile(Path::new("/w/target/release")), Some("release"));
+    }
+}

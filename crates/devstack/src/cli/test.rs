@@ -1,0 +1,39 @@
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use devstack::paths::Paths;
+use devstack::run_dir::Data;
+use devstack::{Console, Error, Options, Parts, Stack, build, command};
+
+use super::signals::Signals;
+use super::up::EXIT_INTERRUPTED;
+
+/// Builds the tests, starts the servers, and runs `cargo test` with the addresses in its
+/// environment; its exit code is passed on.
+pub(super) async fn test(
+    arguments: Vec<OsString>,
+    data: Data,
+    console: &Console,
+) -> Result<ExitCode, Error> {
+    let paths = Paths::find()?;
+    let mut signals = Signals::new()?;
+    let prepared = signals.unless(async {
+        build::everything(&paths).await?;
+        let options =
+            Options { parts: Parts::Servers, data, console: console.clone(), ..Options::default() };
+        Stack::start(options).await
+    });
+    let Some(stack) = prepared.await else { return Ok(ExitCode::from(EXIT_INTERRUPTED)) };
+    let stack = stack?;
+    let mut cargo = build::cargo(&paths, "test");
+    if arguments.is_empty() {
+        cargo.arg("--workspace");
+    }
+    cargo.args(arguments).envs(stack.environment_pairs());
+    let status = signals.unless(command::show("cargo test", &mut cargo)).await;
+    // A runner's summary is the last thing to be seen, so the servers end silently.
+    stack.stop().await;
+    let Some(status) = status else { return Ok(ExitCode::from(EXIT_INTERRUPTED)) };
+    let code = status?.code().and_then(|code| u8::try_from(code).ok());
+    Ok(ExitCode::from(code.unwrap_or(u8::MAX)))
+}

@@ -1,0 +1,26 @@
+//! Private servers, the workers, and whoever needs them: demo, test environment, bench, chaos.
+//!
+//! [`Stack::start`] brings up Apache RocketMQ, PostgreSQL and Redis on free loopback ports, and
+//! the workers as child processes. Everything that it started dies with this process, however it
+//! ends: see [`guard`].
+
+pub mod build;
+pub mod command;
+pub mod console;
+mod error;
+pub mod guard;
+mod http;
+pub mod install;
+pub mod paths;
+mod ports;
+pub mod process;
+pub mod run_dir;
+pub mod servers;
+mod stack;
+pub mod tokens;
+pub mod worker_config;
+pub mod workers;
+
+pub use console::Console;
+pub use error::Error;
+pub use stack::{Crash, Options, Parts, Stack};

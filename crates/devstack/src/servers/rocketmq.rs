@@ -1,0 +1,119 @@
+use std::ffi::OsString;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+
+use super::{Context, remoting};
+use crate::guard::Stop;
+use crate::process::{Process, Spec};
+use crate::{Error, ports};
+
+const READY_MAX: Duration = Duration::from_secs(60);
+const BROKER_NAME: &str = "broker-a";
+/// The broker listens two below its port (for whoever has priority) and one above (for replicas).
+const BROKER_PORTS: [i16; 3] = [-2, 0, 1];
+/// The store works with memory that Java keeps to itself unless told.
+const JAVA_OPENS: [&str; 3] = [
+    "--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED",
+    "--add-opens=java.base/java.nio=ALL-UNNAMED",
+    "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
+];
+const NAMESRV_MEMORY: [&str; 3] = ["-Xms64m", "-Xmx128m", "-XX:+UseSerialGC"];
+const BROKER_MEMORY: [&str; 3] = ["-Xms512m", "-Xmx512m", "-XX:MaxDirectMemorySize=512m"];
+/// A developer's disk may be rather full.
+const DISK_LIMITS: [&str; 2] = [
+    "-Drocketmq.broker.diskSpaceWarningLevelRatio=0.99",
+    "-Drocketmq.broker.diskSpaceCleanForciblyRatio=0.99",
+];
+
+#[derive(Debug)]
+pub(super) struct RocketMq {
+    pub(super) name_server: String,
+    pub(super) namesrv: Process,
+    pub(super) broker: Process,
+}
+
+/// The broker is started when the name server listens: it registers itself once at its start,
+/// and then not again for ten seconds.
+pub(super) async fn start(context: Context<'_>) -> Result<RocketMq, Error> {
+    let since = Instant::now();
+    let name_port = ports::free()?;
+    let name_server = format!("127.0.0.1:{name_port}");
+    let namesrv = start_namesrv(context, name_port).await?;
+    namesrv
+        .ready(
+            READY_MAX,
+            || async move { TcpStream::connect(("127.0.0.1", name_port)).await.is_ok() },
+        )
+        .await?;
+    let port = ports::free_beside(&BROKER_PORTS)?;
+    let broker = start_broker(context, &name_server, port).await?;
+    let is_registered =
+        || async { remoting::knows_broker(&name_server, BROKER_NAME).await.unwrap_or(false) };
+    broker.ready(READY_MAX, is_registered).await?;
+    let address = format!("{name_server} (broker 127.0.0.1:{port})");
+    context.ready("RocketMQ", &address, since);
+    Ok(RocketMq { name_server, namesrv, broker })
+}
+
+async fn start_namesrv(context: Context<'_>, port: u16) -> Result<Process, Error> {
+    let settings = format!("listenPort={port}\nbindAddress=127.0.0.1\n");
+    let main = "org.apache.rocketmq.namesrv.NamesrvStartup";
+    let options = NAMESRV_MEMORY.as_slice();
+    let spec = java(context, "namesrv", options, main, &settings)?;
+    Process::start(spec, context.paths, context.run).await
+}
+
+async fn start_broker(context: Context<'_>, names: &str, port: u16) -> Result<Process, Error> {
+    let store = context.run.path().join("broker").join("store");
+    let store = store.display();
+    let settings = format!(
+        "brokerClusterName=DefaultCluster\n\
+         brokerName={BROKER_NAME}\n\
+         brokerId=0\n\
+         brokerIP1=127.0.0.1\n\
+         bindAddress=127.0.0.1\n\
+         listenPort={port}\n\
+         namesrvAddr={names}\n\
+         storePathRootDir={store}\n\
+         storePathCommitLog={store}/commitlog\n\
+         mappedFileSizeCommitLog=67108864\n\
+         maxTransferCountOnMessageInMemory=1024\n\
+         diskMaxUsedSpaceRatio=98\n\
+         flushDiskType=ASYNC_FLUSH\n\
+         autoCreateTopicEnable=false\n\
+         autoCreateSubscriptionGroup=false\n"
+    );
+    let main = "org.apache.rocketmq.broker.BrokerStartup";
+    let options = [BROKER_MEMORY.as_slice(), &DISK_LIMITS].concat();
+    let spec = java(context, "broker", &options, main, &settings)?;
+    Process::start(spec, context.paths, context.run).await
+}
+
+/// A Java server with a directory and a settings file of its own.
+fn java(
+    context: Context<'_>,
+    name: &str,
+    options: &[&str],
+    main: &str,
+    settings: &str,
+) -> Result<Spec, Error> {
+    let home = context.run.path().join(name);
+    let file = home.join("settings.conf");
+    fs::create_dir_all(&home).map_err(Error::io(format!("make {}", home.display())))?;
+    fs::write(&file, settings).map_err(Error::io(format!("write {}", file.display())))?;
+    // It writes its own logs below its user's home.
+    let mut user_home = OsString::from("-Duser.home=");
+    user_home.push(context.run.path());
+    let mut spec = Spec::new(name, &context.tools.java, &home)
+        .arguments([user_home])
+        .arguments(JAVA_OPENS)
+        .arguments(options.iter().copied())
+        .arguments([OsString::from("-cp"), context.tools.jars.join("*").into_os_string()])
+        .arguments([OsString::from(main), OsString::from("-c"), file.into_os_string()]);
+    spec.environment.push(("ROCKETMQ_HOME".to_owned(), home.into_os_string()));
+    // What is acknowledged survives this, and an orderly end takes seconds.
+    spec.stop = Stop::Kill;
+    Ok(spec)
+}

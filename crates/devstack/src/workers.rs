@@ -1,0 +1,214 @@
+//! The workers as child processes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tokio::process::Command;
+
+use crate::paths::Paths;
+use crate::process::{Process, Spec};
+use crate::run_dir::RunDir;
+use crate::servers::Servers;
+use crate::tokens::Tokens;
+use crate::worker_config::{self, Surroundings};
+use crate::{Console, Error, command, http, ports};
+
+const READY_MAX: Duration = Duration::from_secs(60);
+/// Longer than a worker's own limit of its drain.
+const STOP_MAX: Duration = Duration::from_secs(25);
+
+/// A worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Order,
+    Stock,
+    Notify,
+    Dlq,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Order, Self::Stock, Self::Notify, Self::Dlq];
+
+    /// The name of its package, its program and its process.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Order => "order-worker",
+            Self::Stock => "stock-worker",
+            Self::Notify => "notify-worker",
+            Self::Dlq => "dlq-handler",
+        }
+    }
+}
+
+/// Sets one key of a worker's configuration to something else.
+#[derive(Debug, Clone)]
+pub struct Override {
+    pub worker: Kind,
+    /// `section.key`.
+    pub key: String,
+    pub value: String,
+}
+
+/// A worker that is ready. Its addresses stay the same when it is started again.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    pub process: Process,
+    /// `http://127.0.0.1:<port>`.
+    pub api: String,
+    pub admin: String,
+}
+
+/// All workers of a run, and the payment provider.
+#[derive(Debug, Clone)]
+pub struct Workers {
+    pub order: Worker,
+    pub stock: Worker,
+    pub notify: Worker,
+    pub dlq: Worker,
+    /// Its admin address is its API's.
+    pub sandbox: Worker,
+}
+
+/// What starting workers needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    pub servers: &'a Servers,
+    pub tokens: &'a Tokens,
+    pub paths: &'a Paths,
+    pub run: &'a RunDir,
+    pub console: &'a Console,
+    pub overrides: &'a [Override],
+}
+
+impl Workers {
+    /// Migrates the database and starts all at once; they have been built. Once this returns,
+    /// each is ready.
+    ///
+    /// # Errors
+    /// The first one that does not come up; the others are ended.
+    pub async fn start(context: Context<'_>) -> Result<Self, Error> {
+        let tokens_file = context.run.path().join("tokens.toml");
+        write(&tokens_file, &context.tokens.file())?;
+        let sandbox_port = ports::free()?;
+        let worker = |kind| start_worker(context, kind, &tokens_file, sandbox_port);
+        let (sandbox, order, stock, notify, dlq) = tokio::try_join!(
+            start_sandbox(context, sandbox_port),
+            worker(Kind::Order),
+            worker(Kind::Stock),
+            worker(Kind::Notify),
+            worker(Kind::Dlq),
+        )?;
+        Ok(Self { order, stock, notify, dlq, sandbox })
+    }
+
+    /// One of them.
+    pub fn get(&self, kind: Kind) -> &Worker {
+        match kind {
+            Kind::Order => &self.order,
+            Kind::Stock => &self.stock,
+            Kind::Notify => &self.notify,
+            Kind::Dlq => &self.dlq,
+        }
+    }
+
+    /// Their processes, the payment provider's last.
+    pub fn processes(&self) -> [&Process; 5] {
+        [&self.order, &self.stock, &self.notify, &self.dlq, &self.sandbox]
+            .map(|worker| &worker.process)
+    }
+
+    /// Drains and ends all of them.
+    pub async fn stop(&self) {
+        tokio::join!(
+            self.order.process.stop(),
+            self.stock.process.stop(),
+            self.notify.process.stop(),
+            self.dlq.process.stop(),
+            self.sandbox.process.stop(),
+        );
+    }
+}
+
+async fn start_worker(
+    context: Context<'_>,
+    kind: Kind,
+    tokens_file: &Path,
+    sandbox_port: u16,
+) -> Result<Worker, Error> {
+    let since = Instant::now();
+    let Context { servers, tokens, paths, run, .. } = context;
+    let name = kind.name();
+    let directory = make_directory(run, name)?;
+    let port_file = directory.join("ports.json");
+    let config = directory.join("config.toml");
+    let (api_port, admin_port) = (ports::free()?, ports::free()?);
+    let around = Surroundings {
+        servers,
+        tokens,
+        tokens_file,
+        port_file: &port_file,
+        api_port,
+        admin_port,
+        sandbox_port,
+    };
+    write(&config, &worker_config::text(kind, around))?;
+    let mut spec =
+        Spec::new(name, paths.binary(name), &directory).arguments([Path::new("--config"), &config]);
+    for Override { key, value, .. } in context.overrides.iter().filter(|set| set.worker == kind) {
+        spec = spec.arguments(["--set".to_owned(), format!("{key}={value}")]);
+    }
+    spec.stop_max = STOP_MAX;
+    let mut migrate = Command::new(&spec.program);
+    migrate.args(&spec.arguments).arg("migrate").current_dir(&directory);
+    command::run(&format!("{name} migrate"), &mut migrate).await?;
+    let process = Process::start(spec, paths, run).await?;
+    let worker = Worker { process, api: url(api_port), admin: url(admin_port) };
+    wait_until_ready(&worker, &port_file).await?;
+    context.console.ready(name, &worker.api, since.elapsed());
+    Ok(worker)
+}
+
+async fn start_sandbox(context: Context<'_>, port: u16) -> Result<Worker, Error> {
+    let since = Instant::now();
+    let name = "sandbox";
+    let directory = make_directory(context.run, name)?;
+    let port_file = directory.join("ports.json");
+    let mut spec = Spec::new(name, context.paths.binary(name), &directory)
+        .arguments(["--listen".to_owned(), format!("127.0.0.1:{port}")])
+        .arguments([Path::new("--port-file"), &port_file])
+        .arguments([Path::new("--journal"), &directory.join("journal")]);
+    let tokens = context.tokens;
+    spec.environment = vec![
+        ("SANDBOX_MERCHANT_KEY".to_owned(), tokens.merchant_key.clone().into()),
+        ("SANDBOX_CALLBACK_SECRET".to_owned(), tokens.callback_secret.clone().into()),
+    ];
+    spec.stop_max = STOP_MAX;
+    let process = Process::start(spec, context.paths, context.run).await?;
+    let worker = Worker { process, api: url(port), admin: url(port) };
+    wait_until_ready(&worker, &port_file).await?;
+    context.console.ready(name, &worker.api, since.elapsed());
+    Ok(worker)
+}
+
+/// Once the port file is there, `/ready` decides.
+async fn wait_until_ready(worker: &Worker, port_file: &Path) -> Result<(), Error> {
+    let address = worker.admin.trim_start_matches("http://");
+    let is_ready = || async { port_file.is_file() && http::is_ok(address, "/ready").await };
+    worker.process.ready(READY_MAX, is_ready).await
+}
+
+fn make_directory(run: &RunDir, name: &str) -> Result<PathBuf, Error> {
+    let directory = run.path().join(name);
+    fs::create_dir_all(&directory).map_err(Error::io(format!("make {}", directory.display())))?;
+    Ok(directory)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    fs::write(path, text).map_err(Error::io(format!("write {}", path.display())))
+}
+
+fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
