@@ -12,8 +12,8 @@ use super::view::Accepted;
 use super::{Api, refusal};
 use crate::aggregate::Key;
 use crate::domain::{Message, NewOrder, Origin, Reply};
+use crate::handlers::request_hash;
 
-mod hash;
 mod key;
 pub(super) mod request;
 
@@ -103,6 +103,6 @@ fn order_of(
         channels: request.channels(),
         origin: Origin::Request,
     };
-    new.request_hash = hash::of(&new);
+    new.request_hash = request_hash(&new);
     Ok(new)
 }

@@ -83,6 +83,11 @@ pub(super) async fn openapi() -> Json<&'static Value> {
     Json(&DOCUMENT)
 }
 
+/// The page for people.
+pub(super) fn html() -> &'static str {
+    &PAGE
+}
+
 pub(super) async fn page() -> Html<&'static str> {
-    Html(PAGE.as_str())
+    Html(html())
 }
