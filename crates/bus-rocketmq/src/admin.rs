@@ -14,6 +14,7 @@ use rocketmq_protocol::protocol::body::broker_body::cluster_info::ClusterInfo;
 use rocketmq_protocol::protocol::subscription::subscription_group_config::SubscriptionGroupConfig;
 
 use crate::config::RocketConfig;
+use crate::consume::Members;
 use crate::names::Names;
 use crate::{Shared, errors, host};
 
@@ -182,6 +183,33 @@ impl Admin {
             self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clear();
             errors::away(&error)
         })
+    }
+
+    /// Who consumes for the group right now.
+    pub(crate) async fn members(&self, group: &str) -> Result<Members, BusError> {
+        let master = self.any_master().await?;
+        let question =
+            self.client.examine_consumer_connection_info(group.into(), Some((&*master).into()));
+        let answer = Box::pin(question).await.map_err(|error| {
+            self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            errors::away(&error)
+        })?;
+        let members = answer.get_connection_set().iter();
+        Ok(members.map(|member| member.get_client_id().to_string()).collect())
+    }
+
+    async fn any_master(&self) -> Result<Arc<str>, BusError> {
+        let known = {
+            let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+            addresses.values().next().cloned()
+        };
+        match known {
+            Some(master) => Ok(master),
+            None => {
+                let no_master = || BusError::Away("no broker has registered".to_owned());
+                self.masters().await?.into_iter().next().ok_or_else(no_master)
+            }
+        }
     }
 
     async fn address(&self, broker: &str) -> Result<Arc<str>, BusError> {

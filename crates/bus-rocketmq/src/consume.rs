@@ -11,11 +11,14 @@ use crate::{Shared, names};
 
 mod buffer;
 mod deliver;
+mod members;
 mod progress;
 mod pull;
 mod session;
 
 use session::Session;
+
+pub(crate) use members::Members;
 
 /// One delivery is made ahead; the others wait as messages, so that batches grow under load.
 const DELIVERIES_AHEAD: usize = 1;

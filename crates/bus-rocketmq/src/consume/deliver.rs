@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use common::bus::Delivery;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use super::buffer::Pulled;
 use super::session::Member;
@@ -18,34 +18,25 @@ pub(super) async fn deliver(member: Arc<Member>, deliveries: mpsc::Sender<Delive
         let (delivery, acked) = Delivery::new(messages);
         let member = Arc::clone(&member);
         tokio::spawn(async move {
-            match acked.await {
-                Ok(_) => finish(&member, batch, permit).await,
-                Err(_) => give_back(&member, batch, permit).await,
+            let acknowledged = tokio::select! {
+                // What was acknowledged before the bus was closed is done.
+                biased;
+                answer = acked => answer.is_ok(),
+                () = member.closed.cancelled() => false,
+            };
+            if acknowledged {
+                batch.iter().for_each(|pulled| pulled.queue.finish(pulled.offset));
+            } else {
+                give_back(&member, batch).await;
             }
+            drop(permit);
         });
         slot.send(delivery);
     }
 }
 
-/// All is done: progress moves on.
-async fn finish(member: &Member, batch: Vec<Pulled>, permit: OwnedSemaphorePermit) {
-    let mut queues = Vec::new();
-    for pulled in batch {
-        pulled.queue.finish(pulled.offset);
-        if !queues.iter().any(|queue| Arc::ptr_eq(queue, &pulled.queue)) {
-            queues.push(pulled.queue);
-        }
-    }
-    // The next delivery need not wait for the bookkeeping.
-    drop(permit);
-    for queue in queues.iter().filter(|queue| !queue.is_revoked()) {
-        member.note_progress(queue).await;
-    }
-}
-
 /// Nothing is done: the messages come again, unless we are stopping; then whoever is next gets them.
-async fn give_back(member: &Member, mut batch: Vec<Pulled>, permit: OwnedSemaphorePermit) {
-    drop(permit);
+async fn give_back(member: &Member, mut batch: Vec<Pulled>) {
     tokio::select! {
         () = member.stop.cancelled() => return,
         () = tokio::time::sleep(member.redelivery_delay) => {}
