@@ -218,7 +218,7 @@ pub struct SmtpConfig {
     pub default_subject: String,
     pub connections_max: u32,
     pub idle_timeout_ms: u64,
-    /// For each command and its answer.
+    /// For one e-mail, from connecting to the last answer.
     pub timeout_ms: u64,
 }
 
@@ -236,7 +236,7 @@ impl Default for SmtpConfig {
             default_subject: "About your order".to_owned(),
             connections_max: 8,
             idle_timeout_ms: 60_000,
-            timeout_ms: 10_000,
+            timeout_ms: 20_000,
         }
     }
 }
@@ -313,12 +313,15 @@ impl Validate for Config {
         ]
         .concat();
         problems.extend(self.inbox.outlives(&self.pipeline));
-        let limit = self.smtp.timeout_ms;
-        if self.channels.email == Service::Smtp && limit >= self.delivery.lease_ms {
+        // A letter that is begun in the first half of its lease must end within it.
+        let (limit, lease) = (self.smtp.timeout_ms, self.delivery.lease_ms);
+        if self.channels.email == Service::Smtp && limit > lease / 2 {
             problems.push(format!(
-                "smtp.timeout_ms: {limit} must be shorter than delivery.lease_ms ({})",
-                self.delivery.lease_ms
+                "smtp.timeout_ms: {limit} must be at most half of delivery.lease_ms ({lease})"
             ));
+        }
+        if self.smtp.timeout_ms == 0 {
+            problems.push("smtp.timeout_ms: must be at least 1, not 0".to_owned());
         }
         problems
     }

@@ -1,12 +1,14 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use common::config::Secret;
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, Message};
-use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::{AsyncSmtpTransportBuilder, PoolConfig};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 
 use super::message_id::message_id;
@@ -15,10 +17,15 @@ use crate::config::{SmtpConfig, SmtpTls};
 
 mod answer;
 
+type Transport = AsyncSmtpTransport<Tokio1Executor>;
+
 /// Hands e-mail to a mail server.
-#[derive(Debug)]
 pub struct SmtpChannel {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    builder: AsyncSmtpTransportBuilder,
+    /// Replaced after a time-out: `lettre` would use a connection again that was left in the
+    /// middle of a conversation, and take one letter's answer for another's.
+    transport: ArcSwap<Transport>,
+    timeout: Duration,
     from: Mailbox,
     message_id_domain: String,
     default_subject: String,
@@ -46,10 +53,12 @@ impl SmtpChannel {
         let pool = PoolConfig::new()
             .max_size(config.connections_max)
             .idle_timeout(Duration::from_millis(config.idle_timeout_ms));
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&config.host)
+        let timeout = Duration::from_millis(config.timeout_ms);
+        let mut builder = Transport::builder_dangerous(&config.host)
             .port(config.port)
             .tls(tls(config)?)
-            .timeout(Some(Duration::from_millis(config.timeout_ms)))
+            // Only for connecting; the rest is limited here.
+            .timeout(Some(timeout))
             .pool_config(pool);
         if let Some(user) = &config.user {
             let password = config.password.as_ref().map_or("", Secret::expose);
@@ -60,7 +69,23 @@ impl SmtpChannel {
             None => from.email.domain().to_owned(),
         };
         let default_subject = config.default_subject.clone();
-        Ok(Self { transport: builder.build(), from, message_id_domain, default_subject })
+        let transport = ArcSwap::from_pointee(builder.clone().build());
+        Ok(Self { builder, transport, timeout, from, message_id_domain, default_subject })
+    }
+
+    /// Talks to the mail server; `None` when that takes too long.
+    async fn talk<T, F>(&self, work: impl FnOnce(Arc<Transport>) -> F) -> Option<T>
+    where
+        F: Future<Output = T>,
+    {
+        let transport = self.transport.load_full();
+        match tokio::time::timeout(self.timeout, work(transport)).await {
+            Ok(done) => Some(done),
+            Err(_) => {
+                self.transport.store(Arc::new(self.builder.clone().build()));
+                None
+            }
+        }
     }
 
     fn message(&self, letter: &Letter<'_>) -> Result<Message, NotDelivered> {
@@ -111,7 +136,12 @@ impl Channel for SmtpChannel {
 
     async fn deliver(&self, letter: &Letter<'_>) -> Result<(), NotDelivered> {
         let message = self.message(letter)?;
-        let Err(error) = self.transport.send(message).await else { return Ok(()) };
+        let sent = self.talk(async |transport| transport.send(message).await).await;
+        let error = match sent {
+            Some(Ok(_)) => return Ok(()),
+            Some(Err(error)) => error,
+            None => return Err(NotDelivered::Away { reason: answer::TOO_LATE.to_owned() }),
+        };
         if error.is_client() && letter.address.is_some_and(|to| !to.expose().is_ascii()) {
             let reason = "the mail server takes no address that is not ASCII".to_owned();
             return Err(NotDelivered::Never { reason });
@@ -120,10 +150,11 @@ impl Channel for SmtpChannel {
     }
 
     async fn probe(&self) -> Result<(), String> {
-        match self.transport.test_connection().await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err("the mail server does not answer NOOP".to_owned()),
-            Err(error) => Err(answer::reason(&error)),
+        match self.talk(async |transport| transport.test_connection().await).await {
+            Some(Ok(true)) => Ok(()),
+            Some(Ok(false)) => Err("the mail server does not answer NOOP".to_owned()),
+            Some(Err(error)) => Err(answer::reason(&error)),
+            None => Err(answer::TOO_LATE.to_owned()),
         }
     }
 }

@@ -10,14 +10,14 @@ use uuid::Uuid;
 use super::{Store, meaning};
 use crate::domain::{Facts, Notification};
 
-const CLOCK: i16 = 0;
-const NOTIFICATION: i16 = 1;
-const KNOWN: i16 = 2;
-const SUPPRESSION: i16 = 3;
+const CLOCK: i32 = 0;
+const NOTIFICATION: i32 = 1;
+const KNOWN: i32 = 2;
+const SUPPRESSION: i32 = 3;
 
 /// One statement, one snapshot. What kind a row is says its first column.
 const LOAD: &str = "\
-SELECT 0::int2 AS kind, now() AS time, NULL::text AS name, NULL::text AS status, \
+SELECT 0 AS kind, now() AS time, NULL::text AS name, NULL::text AS status, \
        NULL::int8 AS number, NULL::int4 AS attempt, NULL::uuid AS event_id \
 UNION ALL \
 SELECT 1, valid_until, notification_id, status, version, attempt, NULL \

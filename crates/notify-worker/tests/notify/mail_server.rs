@@ -41,9 +41,10 @@ pub(crate) struct MailServer {
 #[derive(Debug, Default)]
 struct Inner {
     mails: Vec<Mail>,
-    /// What the next recipients, or the next messages, are answered.
+    /// What the next recipients are answered.
     to_recipients: VecDeque<(u16, &'static str)>,
-    to_messages: VecDeque<(u16, &'static str)>,
+    /// The next message is taken, but nobody hears of it.
+    hangs_up: bool,
 }
 
 /// A message that came, also one that was then refused.
@@ -99,9 +100,9 @@ impl MailServer {
         self.inner().to_recipients.push_back((code, text));
     }
 
-    /// Takes the next message and then answers this.
-    pub(crate) fn refuse_message(&self, code: u16, text: &'static str) {
-        self.inner().to_messages.push_back((code, text));
+    /// Takes the next message, then hangs up without an answer.
+    pub(crate) fn hang_up_after_message(&self) {
+        self.inner().hangs_up = true;
     }
 }
 
@@ -142,15 +143,15 @@ async fn serve(
     if offers == Offers::Tls {
         let stream = tls.accept(stream).await?;
         let mut session = builder.build(peer, clerk(true));
-        talk(&mut BufReader::new(stream), &mut session, Greeting::Said).await?;
+        talk(&mut BufReader::new(stream), &mut session, Greeting::Said, &shared).await?;
         return Ok(());
     }
     let mut session = builder.build(peer, clerk(offers == Offers::Starttls));
     let mut plain = BufReader::new(stream);
-    if talk(&mut plain, &mut session, Greeting::Said).await? == Ended::Upgrade {
+    if talk(&mut plain, &mut session, Greeting::Said, &shared).await? == Ended::Upgrade {
         let stream = tls.accept(plain.into_inner()).await?;
         session.tls_active();
-        talk(&mut BufReader::new(stream), &mut session, Greeting::Unsaid).await?;
+        talk(&mut BufReader::new(stream), &mut session, Greeting::Unsaid, &shared).await?;
     }
     Ok(())
 }
@@ -172,6 +173,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut BufReader<S>,
     session: &mut Session<Clerk>,
     greeting: Greeting,
+    shared: &Mutex<Inner>,
 ) -> io::Result<Ended> {
     if greeting == Greeting::Said {
         stream.write_all(&session.greeting().buffer()?).await?;
@@ -183,6 +185,10 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
             return Ok(Ended::Closed);
         }
         let response = session.process(&line);
+        // Lines of a message have no answer; its end has.
+        if response.action != Action::NoReply && line == b".\r\n" && take_hang_up(shared) {
+            return Ok(Ended::Closed);
+        }
         stream.write_all(&response.buffer()?).await?;
         stream.flush().await?;
         match response.action {
@@ -191,6 +197,10 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
             Action::NoReply | Action::Reply => {}
         }
     }
+}
+
+fn take_hang_up(shared: &Mutex<Inner>) -> bool {
+    std::mem::take(&mut shared.lock().expect("no test panics with the lock").hangs_up)
 }
 
 #[derive(Default)]
@@ -237,7 +247,7 @@ impl Handler for Clerk {
         };
         let mut inner = self.inner();
         inner.mails.push(mail);
-        answer(inner.to_messages.pop_front())
+        answer(None)
     }
 
     fn auth_plain(&mut self, _on_behalf: &str, user: &str, password: &str) -> Response {

@@ -80,12 +80,12 @@ async fn a_template_is_filled_in_and_sent_to_the_stored_address() {
 async fn a_mail_that_is_sent_again_has_the_same_message_id() {
     let server = MailServer::start(Offers::Plain).await;
     let world = start(&server, SmtpTls::None, |_| {}).await;
-    server.refuse_message(451, "4.3.0 try again");
+    server.hang_up_after_message();
     server.refuse_recipient(250, "OK");
     server.refuse_recipient(450, "4.2.1 <sophie@example.org> is busy");
     world.publish(vec![email("N1")]).await;
     let row = world.status("N1", "SENT").await;
-    assert_eq!(row.attempt, 3);
+    assert_eq!(row.attempt, 2, "a connection that broke is not the letter's failure");
     let ids: Vec<_> =
         server.mails().iter().map(|mail| mail.header("Message-ID").map(str::to_owned)).collect();
     assert_eq!(ids, [Some("<N1@shop.example>".to_owned()), Some("<N1@shop.example>".to_owned())]);
@@ -166,7 +166,7 @@ async fn nothing_is_sent_without_the_protection_that_is_configured() {
     world.publish(vec![email("N1")]).await;
     let reason = wait("the reason", async || smtp(&world).1.filter(|r| r != "not connected yet"));
     assert!(reason.await.contains("STARTTLS"));
-    assert_eq!(world.row("N1").await.map(|row| row.status).as_deref(), Some("PENDING"));
+    world.status("N1", "PENDING").await;
     assert!(world.life.readiness.is_ready(), "degraded, but ready");
     world.end().await;
     assert!(server.mails().is_empty());
@@ -194,7 +194,7 @@ async fn wrong_credentials_pause_the_channel_and_kill_no_letter() {
     world.publish(vec![email("N1")]).await;
     let refused = async || smtp(&world).1.filter(|reason| reason.contains("535 5.7.8"));
     wait("the refusal", refused).await;
-    assert_eq!(world.row("N1").await.map(|row| row.attempt), Some(1));
+    assert_eq!(world.status("N1", "PENDING").await.attempt, 1);
     world.end().await;
 
     let world = start(&server, SmtpTls::None, login(PASSWORD)).await;
@@ -219,5 +219,22 @@ async fn mail_waits_until_the_server_is_there() {
     let server = MailServer::on(listener, Offers::Plain);
     assert_eq!(world.status("N1", "SENT").await.attempt, 1);
     assert_eq!((server.mails().len(), smtp(&world)), (1, (true, None)));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_silent_mail_server_is_away() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let silent = listener.local_addr().expect("bound");
+    let placeholder = MailServer::start(Offers::Plain).await;
+    let patience = |config: &mut Config| {
+        config.smtp.port = silent.port();
+        config.smtp.timeout_ms = 50;
+    };
+    let world = start(&placeholder, SmtpTls::None, patience).await;
+    world.publish(vec![email("N1")]).await;
+    let away = async || smtp(&world).1.filter(|reason| reason.contains("did not answer in time"));
+    wait("the time-out", away).await;
+    assert_eq!(world.status("N1", "PENDING").await.attempt, 1);
     world.end().await;
 }

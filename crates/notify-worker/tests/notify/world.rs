@@ -90,6 +90,11 @@ impl World {
         channels: Channels,
         configure: impl FnOnce(&mut Config),
     ) -> Self {
+        // With `RUST_LOG`, a test that fails shows what the worker has said.
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_test_writer()
+            .try_init();
         let folder = tempfile::tempdir().expect("a folder");
         let tokens_file = folder.path().join("tokens.toml");
         let entry = |name: &str, token: &str, scope: &str| {

@@ -9,6 +9,9 @@ const CLOSING: u16 = 421;
 /// The server wants other credentials, or some at all: not about one letter.
 const CREDENTIALS: [u16; 5] = [454, 530, 534, 535, 538];
 
+/// Why a mail server that is silent is away.
+pub(super) const TOO_LATE: &str = "the mail server did not answer in time";
+
 pub(super) fn meaning(error: &Error) -> NotDelivered {
     let reason = reason(error);
     match error.status().map(u16::from) {
@@ -35,7 +38,7 @@ pub(super) fn reason(error: &Error) -> String {
 
 fn unanswered(error: &Error) -> &'static str {
     if error.is_timeout() {
-        "the mail server did not answer in time"
+        TOO_LATE
     } else if error.is_tls() {
         "TLS with the mail server failed"
     } else if error.is_client() {
