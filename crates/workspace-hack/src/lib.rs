@@ -1,0 +1,1 @@
+//! Dependencies only: see `Cargo.toml`.

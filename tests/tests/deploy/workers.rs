@@ -1,0 +1,57 @@
+//! The workers, as whoever configures them sees them.
+
+use std::path::Path;
+
+use common::config::{self, ConfigError};
+use common::life::Settings;
+
+/// A worker and its configuration loader.
+pub struct Worker {
+    pub name: &'static str,
+    load: fn(Option<&Path>, &[(String, String)]) -> Result<toml::Table, ConfigError>,
+    defaults: fn() -> toml::Table,
+}
+
+/// All of them.
+pub const WORKERS: [Worker; 4] = [
+    Worker::of::<order_worker::config::Config>("order-worker"),
+    Worker::of::<stock_worker::config::Config>("stock-worker"),
+    Worker::of::<notify_worker::config::Config>("notify-worker"),
+    Worker::of::<dlq_handler::config::Config>("dlq-handler"),
+];
+
+impl Worker {
+    const fn of<C: Settings>(name: &'static str) -> Self {
+        Self { name, load: load::<C>, defaults: defaults::<C> }
+    }
+
+    /// What takes effect, as `check-config` prints it.
+    pub fn load(
+        &self,
+        file: Option<&Path>,
+        overrides: &[(String, String)],
+    ) -> Result<toml::Table, ConfigError> {
+        (self.load)(file, overrides)
+    }
+
+    /// Every key that has a default, with it.
+    pub fn defaults(&self) -> toml::Table {
+        (self.defaults)()
+    }
+}
+
+fn load<C: Settings>(
+    file: Option<&Path>,
+    overrides: &[(String, String)],
+) -> Result<toml::Table, ConfigError> {
+    config::load::<C>(file, overrides).map(|settings| table(&settings))
+}
+
+fn defaults<C: Settings>() -> toml::Table {
+    table(&C::default())
+}
+
+fn table(settings: &impl Settings) -> toml::Table {
+    let text = config::to_toml(settings).expect("a configuration is always TOML");
+    toml::from_str(&text).expect("what was just written")
+}
