@@ -44,9 +44,6 @@ pub(crate) fn check(message: &OutgoingMessage, topic: &str) -> Result<(), Publis
             "{properties} bytes of properties, {PROPERTIES_MAX_BYTES} is the limit"
         ));
     }
-    if let Some(name) = message.properties.keys().find(|name| is_system(name)) {
-        return refuse(format!("the property {name} is RocketMQ's own"));
-    }
     Ok(())
 }
 
@@ -71,8 +68,11 @@ pub(crate) fn to_wire(message: &OutgoingMessage, topic: String) -> Result<Messag
         wire = wire.key(&*message.key);
     }
     for (name, value) in &message.properties {
-        let value = value.replace(SEPARATORS, " ");
-        wire = wire.raw_property(name.as_str(), value).map_err(|error| refused(&error))?;
+        wire = match value.contains(SEPARATORS) {
+            true => wire.raw_property(name.as_str(), value.replace(SEPARATORS, " ")),
+            false => wire.raw_property(name.as_str(), value.as_str()),
+        }
+        .map_err(|error| refused(&error))?;
     }
     match &message.destination {
         Destination::Topic(_) => {}
@@ -125,7 +125,11 @@ pub(crate) fn from_wire(wire: &MessageExt, names: &Names) -> IncomingMessage {
     }
 }
 
+/// Whether the property is RocketMQ's own; those never start with a small letter, ours do.
 fn is_system(name: &str) -> bool {
+    if name.starts_with(|first: char| first.is_ascii_lowercase()) {
+        return false;
+    }
     STRING_HASH_SET.contains(name)
         || MORE_SYSTEM_PROPERTIES.contains(&name)
         || name.starts_with("__RMQ.")

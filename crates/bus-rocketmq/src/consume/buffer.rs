@@ -4,15 +4,33 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use common::bus::IncomingMessage;
+use rocketmq_client_rust::PullResult;
 use tokio::sync::watch;
 
 use super::progress::Queue;
+use crate::message;
+use crate::names::Names;
 
-/// A message, and the place that it came from.
+/// One of the messages that a pull brought.
+///
+/// It stays as the client read it until it is delivered: only then is it translated, each time.
 pub(super) struct Pulled {
-    pub(super) message: IncomingMessage,
     pub(super) queue: Arc<Queue>,
     pub(super) offset: i64,
+    pub(super) found: Arc<PullResult>,
+    /// Its place in `found`.
+    pub(super) place: usize,
+    /// How often it was delivered and given back.
+    pub(super) given_back: u32,
+}
+
+impl Pulled {
+    pub(super) fn message(&self, names: &Names) -> IncomingMessage {
+        let found = self.found.msg_found_list().unwrap_or_default();
+        let mut message = message::from_wire(&found[self.place], names);
+        message.broker_attempts += self.given_back;
+        message
+    }
 }
 
 /// First in, first out; what was given back goes first.

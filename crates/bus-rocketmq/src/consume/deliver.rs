@@ -14,7 +14,7 @@ pub(super) async fn deliver(member: Arc<Member>, deliveries: mpsc::Sender<Delive
         let Ok(permit) = Arc::clone(&member.in_flight).acquire_owned().await else { return };
         let Ok(slot) = deliveries.reserve().await else { return };
         let batch = member.buffer.take(member.subscription.batch_max).await;
-        let messages = batch.iter().map(|pulled| pulled.message.clone()).collect();
+        let messages = batch.iter().map(|pulled| pulled.message(&member.names)).collect();
         let (delivery, acked) = Delivery::new(messages);
         let member = Arc::clone(&member);
         tokio::spawn(async move {
@@ -43,7 +43,7 @@ async fn give_back(member: &Member, mut batch: Vec<Pulled>) {
     }
     batch.retain(|pulled| !pulled.queue.is_revoked());
     for pulled in &mut batch {
-        pulled.message.broker_attempts += 1;
+        pulled.given_back += 1;
     }
     member.buffer.give_back(batch);
 }

@@ -10,7 +10,7 @@ use super::Backoff;
 use super::buffer::Pulled;
 use super::progress::Queue;
 use super::session::Member;
-use crate::{errors, message};
+use crate::errors;
 
 /// The client waits this much longer than the broker holds a pull.
 const SUSPEND_GRACE: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ async fn pull_for_ever(member: &Member, queue: &Arc<Queue>, stop: &CancellationT
                     tracing::info!(queue = %queue.name, "pulling again");
                     backoff.reset();
                 }
-                offset = take_in(member, queue, offset, &result);
+                offset = take_in(member, queue, offset, result);
             }
             Err(problem) => {
                 if !std::mem::replace(&mut broken, true) {
@@ -81,19 +81,22 @@ async fn pull_once(member: &Member, queue: &Queue, offset: i64) -> Result<PullRe
 }
 
 /// Puts what a pull brought into the buffer; returns the offset to go on from.
-fn take_in(member: &Member, queue: &Arc<Queue>, offset: i64, result: &PullResult) -> i64 {
+fn take_in(member: &Member, queue: &Arc<Queue>, offset: i64, result: PullResult) -> i64 {
     let next = i64::try_from(result.next_begin_offset()).unwrap_or(offset);
     if *result.pull_status() == PullStatus::OffsetIllegal {
         tracing::warn!(queue = %queue.name, offset, next, "the broker corrected the offset");
     }
     // The broker filters by hash of the tag; the client has dropped what only looked alike.
-    let found = result.msg_found_list().unwrap_or_default();
-    queue.pulled(found.iter().map(|wire| wire.queue_offset()), next);
-    if !found.is_empty() {
-        member.buffer.push(found.iter().map(|wire| Pulled {
-            message: message::from_wire(wire, &member.names),
+    let found = Arc::new(result);
+    let messages = found.msg_found_list().unwrap_or_default();
+    queue.pulled(messages.iter().map(|wire| wire.queue_offset()), next);
+    if !messages.is_empty() {
+        member.buffer.push(messages.iter().enumerate().map(|(place, wire)| Pulled {
             queue: Arc::clone(queue),
             offset: wire.queue_offset(),
+            found: Arc::clone(&found),
+            place,
+            given_back: 0,
         }));
     }
     next
