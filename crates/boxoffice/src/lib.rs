@@ -6,3 +6,5 @@
 //! - [`cli`]: `boxoffice …`, which drives the APIs of the workers.
 
 pub mod audit;
+pub mod cli;
+pub mod load;

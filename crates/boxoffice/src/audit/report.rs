@@ -39,7 +39,7 @@ pub struct Finding {
 }
 
 /// Whether an invariant was checked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
     Checked,
