@@ -97,8 +97,8 @@ fn open<B: Body>(incoming: &IncomingMessage) -> Result<Opened<B>, Unreadable> {
     let tag: Tag = incoming.tag.parse().map_err(|error| unreadable(&error))?;
     let envelope = Envelope::read(&incoming.properties).map_err(|error| unreadable(&error))?;
     let body = B::read(tag, &incoming.body).map_err(|error| unreadable(&error))?;
-    let envelope = envelope
-        .unwrap_or_else(|| Envelope::derived(&incoming.topic, &body, &incoming.body));
+    let envelope =
+        envelope.unwrap_or_else(|| Envelope::derived(&incoming.topic, &body, &incoming.body));
     let traceparent = envelope.traceparent.map(Into::into);
     Ok(Opened { body, event_id: envelope.event_id, traceparent })
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use common::outbox::Relay;
 use common::backoff;
+use common::outbox::Relay;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 

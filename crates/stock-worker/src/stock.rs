@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::outbox;
-use common::pipeline::{
-    Aggregate, Applied, Ask, Change, Decided, Load, Loaded, Stamp, StoreError,
-};
+use common::pipeline::{Aggregate, Applied, Ask, Change, Decided, Load, Loaded, Stamp, StoreError};
 use common::readiness::{Need, Readiness};
 use contracts::SessionId;
 use tokio::sync::mpsc;

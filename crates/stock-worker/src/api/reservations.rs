@@ -38,8 +38,8 @@ pub(super) async fn reservation(
     State(api): State<Api>,
     Path(order_no): Path<String>,
 ) -> Result<Json<ReservationAnswer>, Problem> {
-    let order_no = OrderNo::new(&order_no)
-        .map_err(|error| Problem::invalid_field("orderNo").detail(error))?;
+    let order_no =
+        OrderNo::new(&order_no).map_err(|error| Problem::invalid_field("orderNo").detail(error))?;
     let found = api.store.reservation(&order_no).await;
     let found = found
         .map_err(|error| problems::database(&error))?

@@ -32,9 +32,7 @@ pub fn decide(
         (Some((hold, Held | Sold)), Message::Reserve(wanted)) if is_whole(wanted) => {
             Ok(reserve::repeated(hold, wanted))
         }
-        (Some((hold, Held)), Message::Reserve(wanted)) => {
-            reserve::added(hold, wanted, gate, facts)
-        }
+        (Some((hold, Held)), Message::Reserve(wanted)) => reserve::added(hold, wanted, gate, facts),
         (Some((hold, Sold)), Message::Reserve(wanted)) => Ok(reserve::added_late(hold, wanted)),
         (Some((hold, Released)), Message::Reserve(wanted)) => {
             Ok(reserve::after_release(hold, wanted))

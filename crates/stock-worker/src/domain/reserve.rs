@@ -39,10 +39,7 @@ pub fn question<'a>(
 }
 
 /// Checks a reservation against the sale; whether tickets are left is the gate's to say.
-fn check<'a>(
-    wanted: &Reserve,
-    facts: &'a Facts,
-) -> Result<(SessionId, &'a Session), RejectReason> {
+fn check<'a>(wanted: &Reserve, facts: &'a Facts) -> Result<(SessionId, &'a Session), RejectReason> {
     let tickets = wanted.lines.iter().map(|line| line.ticket_id);
     let Some(session_id) = facts.session_of(wanted.session_id, tickets) else {
         return Err(RejectReason::UnknownTicket);

@@ -24,9 +24,5 @@ pub(super) fn decode(incoming: &IncomingMessage) -> Result<Decoded<Key, Message>
 
 /// A line as stock sees it.
 pub(super) fn wanted(line: Line) -> Wanted {
-    Wanted {
-        ticket_id: line.ticket_id,
-        quantity: line.quantity,
-        unit_price: line.unit_price,
-    }
+    Wanted { ticket_id: line.ticket_id, quantity: line.quantity, unit_price: line.unit_price }
 }

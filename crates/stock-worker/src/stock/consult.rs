@@ -55,9 +55,7 @@ pub(super) fn away(error: &GateError) -> StoreError {
 }
 
 fn is_closed(said: &[ReserveAnswer]) -> bool {
-    said.iter().any(|answer| {
-        matches!(answer, ReserveAnswer::NotLoaded | ReserveAnswer::StaleEpoch)
-    })
+    said.iter().any(|answer| matches!(answer, ReserveAnswer::NotLoaded | ReserveAnswer::StaleEpoch))
 }
 
 fn order(question: &Question<'_>) -> ReserveOrder {

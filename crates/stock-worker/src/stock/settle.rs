@@ -8,12 +8,10 @@ use std::collections::{BTreeMap, HashMap};
 use common::pipeline::StoreError;
 use contracts::SessionId;
 
-use super::consult::away;
 use super::Stock;
+use super::consult::away;
 use crate::domain::{Facts, Hold, LineState, RedisView};
-use crate::gate::{
-    Epoch, HoldLine, HoldNo, HoldState, SettleAnswer, SettleBatch, SettleOrder,
-};
+use crate::gate::{Epoch, HoldLine, HoldNo, HoldState, SettleAnswer, SettleBatch, SettleOrder};
 use crate::handlers::Key;
 use crate::store::DATABASE;
 

@@ -22,7 +22,11 @@ impl Waiting {
     pub(super) fn heard(&self, sessions: impl IntoIterator<Item = (SessionId, bool)>) {
         let mut waiting = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         for (session_id, open) in sessions {
-            if open { waiting.remove(&session_id) } else { waiting.insert(session_id) };
+            if open {
+                waiting.remove(&session_id)
+            } else {
+                waiting.insert(session_id)
+            };
         }
         metrics::gauge!(metric::SESSIONS_WAITING).set(waiting.len() as f64);
         if waiting.is_empty() {

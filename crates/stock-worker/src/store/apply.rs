@@ -88,9 +88,8 @@ impl Store {
         let refused: Vec<&Planned> =
             plan.changes.iter().zip(&verdicts).filter_map(refused).collect();
         holds::take_back(connection, &refused).await?;
-        let applied = |(change, verdict): (_, &Verdict)| {
-            (*verdict == Verdict::Applied).then_some(change)
-        };
+        let applied =
+            |(change, verdict): (_, &Verdict)| (*verdict == Verdict::Applied).then_some(change);
         let written: Vec<&Planned> =
             plan.changes.iter().zip(&verdicts).filter_map(applied).collect();
         holds::update(connection, &written).await?;

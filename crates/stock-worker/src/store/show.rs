@@ -198,9 +198,8 @@ fn check(
                 return Err(PutError::SessionOfOtherShow { session_id, show_id });
             }
             let currency = known.session.currency;
-            let is_taken = |ticket: &KnownTicket| {
-                ticket.session_id == session_id && ticket.taken > 0
-            };
+            let is_taken =
+                |ticket: &KnownTicket| ticket.session_id == session_id && ticket.taken > 0;
             if currency != session.currency && tickets.values().any(is_taken) {
                 return Err(PutError::CurrencyInUse { session_id, currency });
             }

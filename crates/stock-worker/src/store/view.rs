@@ -97,7 +97,10 @@ impl Store {
     ///
     /// # Errors
     /// What PostgreSQL says.
-    pub async fn epochs(&self, sessions: &[SessionId]) -> Result<Vec<(SessionId, i64)>, sqlx::Error> {
+    pub async fn epochs(
+        &self,
+        sessions: &[SessionId],
+    ) -> Result<Vec<(SessionId, i64)>, sqlx::Error> {
         let sessions: Vec<i64> = sessions.iter().map(|session_id| session_id.get()).collect();
         let rows: Vec<(i64, i64)> = sqlx::query_as(
             "SELECT session_id, max(epoch) FROM stock.ticket_types \
