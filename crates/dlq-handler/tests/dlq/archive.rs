@@ -129,7 +129,8 @@ async fn a_dead_letter_keeps_the_causes_of_all_its_attempts() {
 async fn one_event_may_die_in_two_groups_and_one_event_id_may_be_two_messages() {
     let stage = Stage::new().await;
     let one = dead(GROUP, "A1");
-    let elsewhere = OutgoingMessage { destination: dead(OTHER_GROUP, "A1").destination, ..one.clone() };
+    let elsewhere =
+        OutgoingMessage { destination: dead(OTHER_GROUP, "A1").destination, ..one.clone() };
     let same_id = OutgoingMessage { body: Bytes::from_static(b"{}"), ..one.clone() };
     for message in [one.clone(), elsewhere, same_id, one] {
         stage.publish(message).await;

@@ -49,10 +49,8 @@ impl Stage {
     pub(crate) async fn on(bus: MemoryBus, change: impl FnOnce(&mut Config)) -> Self {
         let database = testing::postgres_database(&MIGRATOR, SCHEMA).await;
         let tokens = TempDir::new().expect("a directory");
-        let mut config = Config {
-            postgres: testing::postgres_config(&database.url),
-            ..Config::default()
-        };
+        let mut config =
+            Config { postgres: testing::postgres_config(&database.url), ..Config::default() };
         config.broker.topics = Provisioning::Create;
         config.api.listen = "127.0.0.1:0".to_owned();
         config.admin.listen = "127.0.0.1:0".to_owned();
@@ -62,9 +60,8 @@ impl Stage {
         change(&mut config);
         std::fs::write(tokens.path().join("tokens.toml"), token_file()).expect("written");
         let life = Life::new(PROGRAM);
-        let running = Running::start(&config, life.clone(), Arc::new(bus.client()))
-            .await
-            .expect("it starts");
+        let running =
+            Running::start(&config, life.clone(), Arc::new(bus.client())).await.expect("it starts");
         // An error means that another test was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let store = Store::new(database.pool.clone(), Duration::from_secs(10));
@@ -149,7 +146,8 @@ impl Stage {
 
     /// Replays a dead letter; answers the replay's id.
     pub(crate) async fn replay(&self, letter: &Summary) -> String {
-        let (status, body) = self.post(&format!("/v1/dead-letters/{}/replay", letter.id), None).await;
+        let (status, body) =
+            self.post(&format!("/v1/dead-letters/{}/replay", letter.id), None).await;
         assert_eq!(status, StatusCode::ACCEPTED, "{body}");
         body["replayId"].as_str().expect("an id").to_owned()
     }
