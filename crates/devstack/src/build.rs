@@ -7,20 +7,13 @@ use tokio::process::Command;
 use crate::paths::Paths;
 use crate::{Error, command};
 
-/// What `up` needs, with the operator's CLI.
-const PACKAGES: [&str; 6] =
-    ["order-worker", "stock-worker", "notify-worker", "dlq-handler", "sandbox", "boxoffice"];
-
 /// Builds the workers in the profile that this program was built in; cargo shows its progress.
 ///
 /// # Errors
 /// They don't compile; cargo has said why.
 pub async fn workers(paths: &Paths) -> Result<(), Error> {
     let mut cargo = cargo(paths, "build");
-    for package in PACKAGES {
-        cargo.args(["--package", package]);
-    }
-    run("building the workers", &mut cargo).await
+    run("building the workers", cargo.args(["--workspace", "--bins"])).await
 }
 
 /// Builds everything that tests need: their programs, and the workers that they start.

@@ -8,6 +8,7 @@ use devstack::paths::Paths;
 use devstack::run_dir::Data;
 use devstack::{Console, Error, guard, install};
 
+mod demo;
 mod signals;
 mod test;
 mod up;
@@ -36,6 +37,8 @@ enum Command {
     Servers(up::Servers),
     /// Starts servers and workers, prints their addresses, and waits for Ctrl-C
     Up(up::Up),
+    /// Sells out a show on real parts, reports and audits it, and waits for Ctrl-C
+    Demo(demo::Demo),
     /// Runs the whole workspace's tests on real servers: `cargo stack test -- <cargo test's arguments>`
     Test(Test),
     /// Ends a process when whoever started it has ended
@@ -52,7 +55,7 @@ struct Test {
     arguments: Vec<OsString>,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 struct Keep {
     /// Leaves logs and data where they are when it ends
     #[arg(long)]
@@ -110,6 +113,7 @@ async fn execute(command: Command, console: &Console) -> Result<ExitCode, Error>
         }
         Command::Servers(order) => Box::pin(up::servers(order, console)).await,
         Command::Up(order) => Box::pin(up::up(order, console)).await,
+        Command::Demo(order) => Box::pin(demo::demo(order, console)).await,
         Command::Test(order) => {
             Box::pin(test::test(order.arguments, order.keep.into(), console)).await
         }

@@ -1,23 +1,53 @@
-//! The one request that readiness needs.
+//! The few requests that need no HTTP client.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::Error;
+
 const TIMEOUT: Duration = Duration::from_secs(2);
 const ANSWER_MAX_BYTES: u64 = 64 * 1024;
 
 /// Whether `GET path` at `address` is answered 200.
-pub(crate) async fn is_ok(address: &str, path: &str) -> bool {
+pub async fn is_ok(address: &str, path: &str) -> bool {
     let answer = tokio::time::timeout(TIMEOUT, get(address, path)).await;
     matches!(answer, Ok(Ok(text)) if text.starts_with("HTTP/1.1 200"))
 }
 
+/// `POST path` with a JSON body and a bearer token; the answer must be a 2xx.
+///
+/// # Errors
+/// Nobody answers, or not with a 2xx.
+pub async fn post(address: &str, path: &str, token: &str, body: &str) -> Result<(), Error> {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+         Authorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let what = || format!("POST http://{address}{path}");
+    let asked = tokio::time::timeout(TIMEOUT, exchange(address, &(head + body))).await;
+    let answer = asked
+        .unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+        .map_err(|source| Error::Io { what: what(), source })?;
+    if answer.starts_with("HTTP/1.1 2") {
+        return Ok(());
+    }
+    let source = std::io::Error::other(answer.lines().next().unwrap_or_default().to_owned());
+    Err(Error::Io { what: what(), source })
+}
+
 /// The answer as text, its head first.
 async fn get(address: &str, path: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    exchange(address, &request).await
+}
+
+async fn exchange(address: &str, request: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.take(ANSWER_MAX_BYTES).read_to_end(&mut answer).await?;

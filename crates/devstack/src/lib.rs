@@ -9,7 +9,7 @@ pub mod command;
 pub mod console;
 mod error;
 pub mod guard;
-mod http;
+pub mod http;
 pub mod install;
 pub mod paths;
 mod ports;

@@ -72,7 +72,7 @@ async fn run(options: Options, console: &Console, until: Until) -> Result<ExitCo
 }
 
 /// Tells of each process that ends by itself; never returns.
-async fn report_crashes(stack: &Stack, console: &Console) {
+pub(super) async fn report_crashes(stack: &Stack, console: &Console) {
     let mut known = Vec::new();
     loop {
         let crash = stack.crash(&known).await;

@@ -19,7 +19,9 @@ const JAVA_OPENS: [&str; 3] = [
     "--add-opens=java.base/java.nio=ALL-UNNAMED",
     "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
 ];
-const NAMESRV_MEMORY: [&str; 3] = ["-Xms64m", "-Xmx128m", "-XX:+UseSerialGC"];
+/// It has little to do, so a quick start counts: only the first compiler, the simplest collector.
+const NAMESRV_OPTIONS: [&str; 4] =
+    ["-Xms64m", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 const BROKER_MEMORY: [&str; 3] = ["-Xms512m", "-Xmx512m", "-XX:MaxDirectMemorySize=512m"];
 /// A developer's disk may be rather full.
 const DISK_LIMITS: [&str; 2] = [
@@ -60,7 +62,7 @@ pub(super) async fn start(context: Context<'_>) -> Result<RocketMq, Error> {
 async fn start_namesrv(context: Context<'_>, port: u16) -> Result<Process, Error> {
     let settings = format!("listenPort={port}\nbindAddress=127.0.0.1\n");
     let main = "org.apache.rocketmq.namesrv.NamesrvStartup";
-    let options = NAMESRV_MEMORY.as_slice();
+    let options = NAMESRV_OPTIONS.as_slice();
     let spec = java(context, "namesrv", options, main, &settings)?;
     Process::start(spec, context.paths, context.run).await
 }
