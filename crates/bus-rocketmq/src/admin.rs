@@ -1,17 +1,20 @@
 //! Questions and orders to the cluster: topology, lag, progress.
 
 use std::collections::HashMap;
-use std::sync::PoisonError;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use common::bus::{BusError, Group, Mismatch, Topic, Topology, dead_letter_topic, retry_topic};
 use futures::future::try_join_all;
-use rocketmq_client_rust::{ConsumerAdmin, DefaultMQAdminExt, OffsetAdmin, RouteAdmin, TopicAdmin};
+use rocketmq_client_rust::{
+    ClientError, ConsumerAdmin, DefaultMQAdminExt, OffsetAdmin, RouteAdmin, TopicAdmin,
+};
 use rocketmq_model::common::config::TopicConfig;
 use rocketmq_model::common::message::message_queue::MessageQueue;
 use rocketmq_protocol::protocol::body::broker_body::cluster_info::ClusterInfo;
 use rocketmq_protocol::protocol::subscription::subscription_group_config::SubscriptionGroupConfig;
+use tokio::sync::RwLock;
 
 use crate::config::RocketConfig;
 use crate::consume::Members;
@@ -29,7 +32,9 @@ const PROBE_TOPIC: &str = "SELF_TEST_TOPIC";
 
 /// The cluster as an operator sees it.
 pub(crate) struct Admin {
-    client: DefaultMQAdminExt,
+    /// Written to only to shut it down; a reader must not read again, a waiting writer goes first.
+    client: RwLock<DefaultMQAdminExt>,
+    lost: AtomicBool,
     config: RocketConfig,
     names: Names,
     /// Addresses of masters by broker name, as last seen.
@@ -60,11 +65,35 @@ impl Admin {
             ),
             None => DefaultMQAdminExt::with_admin_ext_group_and_timeout(runtime, group, timeout),
         };
-        let instance = format!("{}-admin", shared.instance);
+        let instance = format!("{}-admin-{}", shared.instance, uuid::Uuid::now_v7().simple());
         *client.client_config_mut() = host::client_config(&config, &instance);
         client.set_namesrv_addr(config.name_server.as_str());
         Box::pin(client.start()).await.map_err(|error| errors::away(&error))?;
-        Ok(Self { client, config, names: shared.names.clone(), addresses: Mutex::default() })
+        Ok(Self {
+            client: RwLock::new(client),
+            lost: AtomicBool::new(false),
+            config,
+            names: shared.names.clone(),
+            addresses: Mutex::default(),
+        })
+    }
+
+    pub(crate) async fn shutdown(&self) {
+        Box::pin(self.client.write().await.shutdown()).await;
+    }
+
+    /// Whether a question stayed without an answer.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Notes that nobody answered, when that is so.
+    fn away(&self, error: &ClientError) -> BusError {
+        if errors::answer(error).is_none() {
+            self.lost.store(true, Ordering::Relaxed);
+            self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        errors::away(error)
     }
 
     /// Creates what is missing on every master; what is there already is not made smaller.
@@ -108,16 +137,18 @@ impl Admin {
 
     pub(crate) async fn lag(&self, group: &str, topic: &str) -> Result<u64, BusError> {
         let topic = self.names.topic(topic);
+        let masters = self.masters().await?;
+        let client = self.client.read().await;
         let mut waiting = 0;
-        for master in self.masters().await? {
-            let stats = self.client.examine_consume_stats(
+        for master in masters {
+            let stats = client.examine_consume_stats(
                 self.names.group(group).into(),
                 Some(topic.as_str().into()),
                 None,
                 Some((&*master).into()),
                 None,
             );
-            let stats = Box::pin(stats).await.map_err(|error| errors::away(&error))?;
+            let stats = Box::pin(stats).await.map_err(|error| self.away(&error))?;
             for (queue, offsets) in &stats.offset_table {
                 if queue.topic_str() == topic {
                     let behind = offsets.get_broker_offset() - offsets.get_consumer_offset();
@@ -131,12 +162,14 @@ impl Admin {
     /// Ok when a master answers.
     pub(crate) async fn probe(&self) -> Result<(), BusError> {
         let mut reason = BusError::Away("no broker has registered".to_owned());
-        for master in self.masters().await? {
-            let question = self.client.examine_topic_config((&*master).into(), PROBE_TOPIC.into());
+        let masters = self.masters().await?;
+        let client = self.client.read().await;
+        for master in masters {
+            let question = client.examine_topic_config((&*master).into(), PROBE_TOPIC.into());
             match Box::pin(question).await {
                 Ok(_) => return Ok(()),
                 Err(error) if errors::answer(&error).is_some() => return Ok(()),
-                Err(error) => reason = errors::away(&error),
+                Err(error) => reason = self.away(&error),
             }
         }
         Err(reason)
@@ -145,22 +178,22 @@ impl Admin {
     /// Whether brokers are there, and none of them knows the topic.
     pub(crate) async fn lacks_topic(&self, topic: &str) -> bool {
         let Ok(masters) = self.masters().await else { return false };
-        let questions = masters.iter().map(|master| {
-            Box::pin(self.client.examine_topic_config((&**master).into(), topic.into()))
-        });
+        let client = self.client.read().await;
+        let questions = masters
+            .iter()
+            .map(|master| Box::pin(client.examine_topic_config((&**master).into(), topic.into())));
         let answers = futures::future::join_all(questions).await;
         answers.iter().all(|answer| matches!(answer, Err(error) if errors::is_missing_topic(error)))
     }
 
     /// Whether the topic can be pulled from right now.
     pub(crate) async fn has_route(&self, topic: &str) -> Result<(), String> {
-        let question = Box::pin(self.client.examine_topic_route_info(topic.into()));
+        let client = self.client.read().await;
+        let question = Box::pin(client.examine_topic_route_info(topic.into()));
         match question.await {
             Ok(Some(route)) if !route.broker_datas.is_empty() => Ok(()),
             Ok(_) => Err(format!("no route to the topic {topic}")),
-            Err(error) => {
-                Err(format!("no route to the topic {topic}: {}", errors::describe(&error)))
-            }
+            Err(error) => Err(format!("no route to the topic {topic}: {}", self.away(&error))),
         }
     }
 
@@ -173,29 +206,26 @@ impl Admin {
     ) -> Result<(), BusError> {
         let address = self.address(queue.broker_name().as_str()).await?;
         let offset = u64::try_from(offset).unwrap_or(0);
-        let order = self.client.update_consume_offset(
-            (&*address).into(),
-            group.into(),
-            queue.clone(),
-            offset,
-        );
-        Box::pin(order).await.map_err(|error| {
-            self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clear();
-            errors::away(&error)
-        })
+        let client = self.client.read().await;
+        let order =
+            client.update_consume_offset((&*address).into(), group.into(), queue.clone(), offset);
+        Box::pin(order).await.map_err(|error| self.away(&error))
     }
 
-    /// Who consumes for the group right now.
-    pub(crate) async fn members(&self, group: &str) -> Result<Members, BusError> {
+    /// Who consumes for the group right now; `None` when nobody does.
+    pub(crate) async fn members(&self, group: &str) -> Result<Option<Members>, BusError> {
         let master = self.any_master().await?;
+        let client = self.client.read().await;
         let question =
-            self.client.examine_consumer_connection_info(group.into(), Some((&*master).into()));
-        let answer = Box::pin(question).await.map_err(|error| {
-            self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clear();
-            errors::away(&error)
-        })?;
-        let members = answer.get_connection_set().iter();
-        Ok(members.map(|member| member.get_client_id().to_string()).collect())
+            client.examine_consumer_connection_info(group.into(), Some((&*master).into()));
+        match Box::pin(question).await {
+            Ok(answer) => {
+                let members = answer.get_connection_set().iter();
+                Ok(Some(members.map(|member| member.get_client_id().to_string()).collect()))
+            }
+            Err(error) if errors::is_group_offline(&error) => Ok(None),
+            Err(error) => Err(self.away(&error)),
+        }
     }
 
     async fn any_master(&self) -> Result<Arc<str>, BusError> {
@@ -226,8 +256,9 @@ impl Admin {
 
     /// The addresses of the cluster's masters; none registered is an outage.
     async fn masters(&self) -> Result<Vec<Arc<str>>, BusError> {
-        let info = Box::pin(self.client.examine_broker_cluster_info());
-        let info = info.await.map_err(|error| errors::away(&error))?;
+        let client = self.client.read().await;
+        let info = Box::pin(client.examine_broker_cluster_info());
+        let info = info.await.map_err(|error| self.away(&error))?;
         let masters = masters_of(&info, &self.config.cluster);
         if masters.is_empty() {
             let cluster = &self.config.cluster;
@@ -253,14 +284,15 @@ impl Admin {
     }
 
     async fn find_topic(&self, master: &str, wanted: &WantedTopic) -> Result<Found, BusError> {
+        let client = self.client.read().await;
         let name = &wanted.name;
-        let question = self.client.examine_topic_config(master.into(), name.as_str().into());
+        let question = client.examine_topic_config(master.into(), name.as_str().into());
         let found = match Box::pin(question).await {
             Ok(found) => found,
             Err(error) if errors::is_missing_topic(&error) => {
                 return Ok(Found::Wanting(format!("topic {name} is missing")));
             }
-            Err(error) => return Err(errors::away(&error)),
+            Err(error) => return Err(self.away(&error)),
         };
         let queues = found.read_queue_nums.min(found.write_queue_nums);
         if queues < wanted.queues {
@@ -274,9 +306,10 @@ impl Admin {
     }
 
     async fn find_group(&self, master: &str, wanted: &Group) -> Result<Found, BusError> {
+        let client = self.client.read().await;
         let name = self.names.group(&wanted.name);
         let question =
-            self.client.examine_subscription_group_config(master.into(), name.as_str().into());
+            client.examine_subscription_group_config(master.into(), name.as_str().into());
         match Box::pin(question).await {
             Ok(found) if found.retry_max_times() < attempts(wanted) => {
                 let (has, want) = (found.retry_max_times(), wanted.broker_attempts_max);
@@ -286,25 +319,27 @@ impl Admin {
             Err(error) if errors::is_missing_group(&error) => {
                 Ok(Found::Wanting(format!("group {name} is missing")))
             }
-            Err(error) => Err(errors::away(&error)),
+            Err(error) => Err(self.away(&error)),
         }
     }
 
     async fn create_topic(&self, master: &str, topic: &WantedTopic) -> Result<(), BusError> {
+        let client = self.client.read().await;
         let config = TopicConfig::with_perm(
             topic.name.as_str(),
             topic.queues,
             topic.queues,
             PERM_READ_WRITE,
         );
-        let order = Box::pin(self.client.create_and_update_topic_config(master.into(), config));
+        let order = Box::pin(client.create_and_update_topic_config(master.into(), config));
         order.await.map_err(|error| errors::order(&error))
     }
 
     async fn create_group(&self, master: &str, group: &Group) -> Result<(), BusError> {
+        let client = self.client.read().await;
         let mut config = SubscriptionGroupConfig::new(self.names.group(&group.name).into());
         config.set_retry_max_times(attempts(group));
-        let order = self.client.create_and_update_subscription_group_config(master.into(), config);
+        let order = client.create_and_update_subscription_group_config(master.into(), config);
         Box::pin(order).await.map_err(|error| errors::order(&error))
     }
 

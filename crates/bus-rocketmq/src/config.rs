@@ -29,7 +29,7 @@ pub struct RocketConfig {
     pub sends_in_flight_max: usize,
     /// Messages that one pull brings; the broker's own limit may be lower.
     pub pull_batch_max: usize,
-    /// How long the broker holds a pull that finds nothing.
+    /// How long the broker holds a pull that finds nothing; it looks every 5 s only.
     pub pull_suspend_ms: u64,
     /// How often progress is stored in the broker: what a crash repeats.
     pub commit_interval_ms: u64,
@@ -84,7 +84,7 @@ impl Default for RocketConfig {
             send_batch_max: 128,
             sends_in_flight_max: 8,
             pull_batch_max: 256,
-            pull_suspend_ms: 5_000,
+            pull_suspend_ms: 1_000,
             commit_interval_ms: 1_000,
             rebalance_interval_ms: 1_000,
             redelivery_delay_ms: 500,

@@ -11,6 +11,7 @@ use crate::{Shared, names};
 
 mod buffer;
 mod deliver;
+mod health;
 mod members;
 mod progress;
 mod pull;
@@ -32,7 +33,7 @@ pub(crate) fn subscribe(
     let (deliveries, receiver) = mpsc::channel(DELIVERIES_AHEAD);
     let stop = shared.closed.child_token();
     let session = Session::new(Arc::clone(shared), subscription, stop.clone());
-    shared.consumers.spawn(session.run(deliveries));
+    shared.tasks.spawn(session.run(deliveries));
     Ok(Consumer::new(receiver, stop))
 }
 

@@ -12,6 +12,7 @@ const MESSAGE_ILLEGAL: i32 = 13;
 const NO_PERMISSION: i32 = 16;
 const TOPIC_NOT_EXIST: i32 = 17;
 const GROUP_NOT_EXIST: i32 = 26;
+const CONSUMER_NOT_ONLINE: i32 = 206;
 /// From here on the client numbers its own troubles.
 const CLIENT_CODES: i32 = 10_000;
 /// What the client appends to its texts.
@@ -46,6 +47,10 @@ pub(crate) fn is_missing_topic(error: &ClientError) -> bool {
 
 pub(crate) fn is_missing_group(error: &ClientError) -> bool {
     answer(error) == Some(GROUP_NOT_EXIST)
+}
+
+pub(crate) fn is_group_offline(error: &ClientError) -> bool {
+    answer(error) == Some(CONSUMER_NOT_ONLINE)
 }
 
 /// The code of a server that answered with "no"; `None` when nobody answered.

@@ -21,6 +21,7 @@ mod host;
 mod message;
 mod names;
 mod publish;
+mod renew;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -31,13 +32,13 @@ use common::bus::{
     Topology,
 };
 use rocketmq_client_rust::DefaultMQProducer;
-use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
 use crate::host::Host;
 use crate::names::Names;
+use crate::renew::Renewable;
 
 pub use crate::config::{RocketConfig, SecretKey};
 
@@ -54,12 +55,13 @@ struct Shared {
     /// Unique among all clients of the cluster.
     instance: String,
     host: Host,
-    producer: OnceCell<DefaultMQProducer>,
-    admin: OnceCell<Admin>,
+    producer: Renewable<DefaultMQProducer>,
+    admin: Renewable<Admin>,
     /// Topics that took a message once: when they are gone, they come back.
     proven_topics: Mutex<HashSet<String>>,
     closed: CancellationToken,
-    consumers: TaskTracker,
+    /// Consumers, and clients that are being shut down.
+    tasks: TaskTracker,
 }
 
 impl RocketBus {
@@ -84,11 +86,11 @@ impl RocketBus {
             names: Names::new(config.namespace.as_deref()),
             instance: format!("{}-{}", config.instance_name, uuid::Uuid::now_v7().simple()),
             host: Host::start(&config)?,
-            producer: OnceCell::new(),
-            admin: OnceCell::new(),
+            producer: Renewable::new(),
+            admin: Renewable::new(),
             proven_topics: Mutex::default(),
             closed: CancellationToken::new(),
-            consumers: TaskTracker::new(),
+            tasks: TaskTracker::new(),
             config,
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -125,18 +127,26 @@ impl Bus for RocketBus {
     }
 
     async fn close(&self) {
-        self.shared.closed.cancel();
-        self.shared.consumers.close();
-        self.shared.consumers.wait().await;
-        if let Some(producer) = self.shared.producer.get() {
-            Box::pin(producer.clone().shutdown()).await;
+        let Shared { closed, tasks, producer, host, .. } = &*self.shared;
+        closed.cancel();
+        tasks.close();
+        tasks.wait().await;
+        if let Some(producer) = producer.take().await {
+            Box::pin(DefaultMQProducer::clone(&producer).shutdown()).await;
         }
-        self.shared.host.shutdown().await;
+        host.shutdown().await;
     }
 }
 
 impl Shared {
-    async fn admin(&self) -> Result<&Admin, BusError> {
-        self.admin.get_or_try_init(|| Admin::start(self)).await
+    async fn admin(&self) -> Result<Arc<Admin>, BusError> {
+        let renewed = self.admin.get(Admin::start(self)).await?;
+        if let Some(old) = renewed.replaced {
+            self.tasks.spawn(async move { old.shutdown().await });
+        }
+        if renewed.client.is_lost() {
+            self.admin.suspect();
+        }
+        Ok(renewed.client)
     }
 }

@@ -1,7 +1,7 @@
 //! Publishing: batches where RocketMQ takes them, several sends at once.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use common::bus::{BODY_MAX_BYTES, Destination, OutgoingMessage, PublishError};
@@ -56,7 +56,7 @@ pub(crate) async fn publish(
         }
     };
     let outcomes = futures::stream::iter(sends)
-        .map(|send| send_all(shared, producer, &messages, send))
+        .map(|send| send_all(shared, &producer, &messages, send))
         .buffer_unordered(shared.config.sends_in_flight_max)
         .collect::<Vec<_>>();
     for (place, answer) in outcomes.await.into_iter().flatten() {
@@ -134,7 +134,10 @@ async fn send_once(
     let limit = Duration::from_millis(timeout_ms) + TIMEOUT_GRACE;
     let sent = tokio::time::timeout(limit, sending).await;
     match sent {
-        Err(_) => Err(PublishError::Away(format!("no answer for {} ms", limit.as_millis()))),
+        Err(_) => {
+            shared.producer.suspect();
+            Err(PublishError::Away(format!("no answer for {} ms", limit.as_millis())))
+        }
         Ok(Err(error)) => Err(shared.explain(topic, &error).await),
         Ok(Ok(result)) => match result.map_or(SendStatus::SendOk, |result| result.send_status) {
             SendStatus::SendOk => {
@@ -147,20 +150,27 @@ async fn send_once(
 }
 
 impl Shared {
-    async fn producer(&self) -> Result<&DefaultMQProducer, ClientError> {
-        self.producer
-            .get_or_try_init(|| async {
-                let mut builder = DefaultMQProducer::builder(self.host.runtime())
-                    .client_options(host::client_options(&self.config, &self.instance))
-                    .producer_group(self.names.group(&self.config.producer_group));
-                if let Some(signer) = host::signer(&self.config) {
-                    builder = builder.rpc_hook(signer);
-                }
-                let mut producer = builder.build();
-                Box::pin(producer.start()).await?;
-                Ok(producer)
-            })
-            .await
+    async fn producer(&self) -> Result<Arc<DefaultMQProducer>, ClientError> {
+        let renewed = self.producer.get(self.make_producer()).await?;
+        if let Some(old) = renewed.replaced {
+            self.tasks.spawn(async move {
+                Box::pin(DefaultMQProducer::clone(&old).shutdown()).await;
+            });
+        }
+        Ok(renewed.client)
+    }
+
+    async fn make_producer(&self) -> Result<DefaultMQProducer, ClientError> {
+        let instance = format!("{}-{}", self.instance, uuid::Uuid::now_v7().simple());
+        let mut builder = DefaultMQProducer::builder(self.host.runtime())
+            .client_options(host::client_options(&self.config, &instance))
+            .producer_group(self.names.group(&self.config.producer_group));
+        if let Some(signer) = host::signer(&self.config) {
+            builder = builder.rpc_hook(signer);
+        }
+        let mut producer = builder.build();
+        Box::pin(producer.start()).await?;
+        Ok(producer)
     }
 
     fn prove(&self, topic: &str) {
@@ -184,6 +194,9 @@ impl Shared {
             && admin.lacks_topic(topic).await
         {
             return PublishError::Refused(format!("there is no topic {topic}"));
+        }
+        if errors::answer(error).is_none() {
+            self.producer.suspect();
         }
         answer
     }

@@ -4,12 +4,14 @@
 //! averaging one, so that members that use another client agree with us.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rocketmq_model::common::message::message_queue::MessageQueue;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::session::Member;
+use super::session::{Client, Member};
 use crate::{Shared, errors};
 
 /// How often we look whether the broker knows us, until it does.
@@ -17,90 +19,91 @@ const JOINING_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Watches the group's members and the topics' queues.
 pub(super) struct Shares {
+    member: Arc<Member>,
     topics: [String; 2],
-    /// The end of our client id; the client puts its address before it.
-    instance: String,
     queues: Vec<Vec<MessageQueue>>,
     queues_read_at: Option<Instant>,
-    is_member: bool,
-    told: String,
+    /// The client that has introduced itself to the broker.
+    introduced: Option<Arc<Client>>,
 }
 
 impl Shares {
-    pub(super) fn new(topics: [String; 2], instance: String) -> Self {
-        Self {
-            topics,
-            instance,
-            queues: Vec::new(),
-            queues_read_at: None,
-            is_member: false,
-            told: String::new(),
-        }
+    pub(super) fn new(member: Arc<Member>, topics: [String; 2]) -> Self {
+        Self { member, topics, queues: Vec::new(), queues_read_at: None, introduced: None }
     }
 
-    /// Our queues, looked up again after a while; while nobody answers they stay what they were.
-    ///
-    /// Dropping the future half-way loses nothing.
-    pub(super) async fn next(&mut self, shared: &Shared, member: &Member) -> HashSet<MessageQueue> {
+    /// Tells our queues again and again; while nobody answers they stay what they were.
+    pub(super) async fn tell(mut self, shared: Arc<Shared>, ours: mpsc::Sender<Queues>) {
+        let mut pause = JOINING_INTERVAL;
         loop {
-            let pause = match self.is_member {
-                true => Duration::from_millis(shared.config.rebalance_interval_ms),
-                false => JOINING_INTERVAL,
-            };
             tokio::time::sleep(pause).await;
-            match self.work_out(shared, member).await {
-                Ok(Some(ours)) => {
-                    self.is_member = true;
-                    self.told.clear();
-                    return ours;
+            match self.work_out(&shared).await {
+                Ok(answer) => {
+                    self.member.health.looked();
+                    pause = match answer {
+                        Some(_) => Duration::from_millis(shared.config.rebalance_interval_ms),
+                        None => JOINING_INTERVAL,
+                    };
+                    if let Some(queues) = answer
+                        && ours.send(queues).await.is_err()
+                    {
+                        return;
+                    }
                 }
-                Ok(None) => self.is_member = false,
-                Err(problem) if self.told == problem => {}
                 Err(problem) => {
-                    let group = &member.group;
+                    let group = &self.member.group;
                     tracing::debug!(group, problem, "can't see the group's members");
-                    self.told = problem;
+                    self.member.health.failed_to_look();
+                    pause = Duration::from_millis(shared.config.rebalance_interval_ms);
                 }
             }
         }
     }
 
-    async fn work_out(
-        &mut self,
-        shared: &Shared,
-        member: &Member,
-    ) -> Result<Option<HashSet<MessageQueue>>, String> {
+    /// `None` while the broker does not know us yet.
+    async fn work_out(&mut self, shared: &Shared) -> Result<Option<Queues>, String> {
+        let client = self.member.client().borrow().clone();
+        if !self.introduced.as_ref().is_some_and(|before| Arc::ptr_eq(before, &client)) {
+            self.queues_read_at = None;
+        }
         let refresh = Duration::from_millis(shared.config.heartbeat_interval_ms.into());
         if self.queues_read_at.is_none_or(|read_at| read_at.elapsed() >= refresh) {
-            self.queues = self.read_queues(member).await?;
+            self.queues = self.read_queues(&client).await?;
             self.queues_read_at = Some(Instant::now());
+            self.introduced = Some(Arc::clone(&client));
         }
         let admin = shared.admin().await.map_err(|error| error.to_string())?;
-        let members = admin.members(&member.group).await.map_err(|error| error.to_string())?;
-        let me = members.iter().position(|id| id.ends_with(&self.instance));
+        let Some(members) = admin.members(&self.member.group).await.map_err(|e| e.to_string())?
+        else {
+            return Ok(None);
+        };
+        let me = members.iter().position(|id| id.ends_with(&client.instance));
         Ok(me.map(|me| {
             let shares = self.queues.iter().flat_map(|queues| share(members.len(), me, queues));
             shares.cloned().collect()
         }))
     }
 
-    async fn read_queues(&self, member: &Member) -> Result<Vec<Vec<MessageQueue>>, String> {
+    async fn read_queues(&self, client: &Client) -> Result<Vec<Vec<MessageQueue>>, String> {
         let mut all = Vec::with_capacity(self.topics.len());
         for topic in &self.topics {
-            let reading = Box::pin(member.client.fetch_subscribe_message_queues(topic));
+            let reading = Box::pin(client.consumer.fetch_subscribe_message_queues(topic));
             let mut queues = reading.await.map_err(|error| errors::describe(&error))?;
             queues.sort_by_key(|queue| (queue.broker_name().to_string(), queue.queue_id()));
             if self.queues_read_at.is_none()
                 && let Some(queue) = queues.first()
             {
                 // Any question connects to the broker, and connecting sends the first heartbeat.
-                let _ = Box::pin(member.client.min_offset(queue)).await;
+                let _ = Box::pin(client.consumer.min_offset(queue)).await;
             }
             all.push(queues);
         }
         Ok(all)
     }
 }
+
+/// The queues of a member, of all its topics.
+pub(super) type Queues = HashSet<MessageQueue>;
 
 /// The part of a topic's queues that falls to the member at place `me`.
 fn share(members: usize, me: usize, queues: &[MessageQueue]) -> &[MessageQueue] {

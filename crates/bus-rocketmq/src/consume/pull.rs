@@ -1,9 +1,13 @@
 //! Pulls one queue for as long as it is ours.
 
+#![expect(deprecated, reason = "the lite pull consumer drops what waits; see the crate's head")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use rocketmq_client_rust::{MessageSelector, PullOptions, PullResult, PullStatus};
+use rocketmq_client_rust::{
+    DefaultMQPullConsumer as PullConsumer, MessageSelector, PullOptions, PullResult, PullStatus,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::Backoff;
@@ -12,8 +16,8 @@ use super::progress::Queue;
 use super::session::Member;
 use crate::errors;
 
-/// The client waits this much longer than the broker holds a pull.
-const SUSPEND_GRACE: Duration = Duration::from_secs(5);
+/// The client waits this much longer than the broker holds a pull, which it ends every 5 s.
+const SUSPEND_GRACE: Duration = Duration::from_secs(7);
 
 /// Pulls until told to stop; outages are waited for.
 pub(super) async fn pull(member: Arc<Member>, queue: Arc<Queue>, stop: CancellationToken) {
@@ -27,21 +31,24 @@ async fn pull_for_ever(member: &Member, queue: &Arc<Queue>, stop: &CancellationT
     let Some(mut offset) = first_offset(member, queue, stop).await else { return };
     queue.start(offset);
     let mut backoff = Backoff::new(member.backoff_max);
-    let mut broken = false;
+    let mut client = member.client();
     loop {
         member.buffer.room().await;
-        match pull_once(member, queue, offset).await {
+        let now = client.borrow_and_update().clone();
+        let pulled = tokio::select! {
+            pulled = pull_once(member, &now.consumer, queue, offset) => pulled,
+            // This pull may hang on a dead connection.
+            Ok(()) = client.changed() => continue,
+        };
+        match pulled {
             Ok(result) => {
-                if std::mem::take(&mut broken) {
-                    tracing::info!(queue = %queue.name, "pulling again");
-                    backoff.reset();
-                }
+                backoff.reset();
+                member.health.pulled();
                 offset = take_in(member, queue, offset, result);
             }
             Err(problem) => {
-                if !std::mem::replace(&mut broken, true) {
-                    tracing::warn!(queue = %queue.name, problem, "can't pull; trying again");
-                }
+                tracing::debug!(queue = %queue.name, problem, "can't pull; trying again");
+                member.health.failed_to_pull();
                 if !backoff.wait(stop).await {
                     return;
                 }
@@ -54,29 +61,36 @@ async fn pull_for_ever(member: &Member, queue: &Arc<Queue>, stop: &CancellationT
 async fn first_offset(member: &Member, queue: &Queue, stop: &CancellationToken) -> Option<i64> {
     let mut backoff = Backoff::new(member.backoff_max);
     loop {
-        let problem = match member.client.fetch_consume_offset(&queue.name, true).await {
+        let now = member.client().borrow().clone();
+        let problem = match Box::pin(now.consumer.fetch_consume_offset(&queue.name, true)).await {
             Ok(offset) if offset >= 0 => return Some(offset),
-            Ok(_) => match member.client.min_offset(&queue.name).await {
+            Ok(_) => match Box::pin(now.consumer.min_offset(&queue.name)).await {
                 Ok(offset) => return Some(offset.max(0)),
                 Err(error) => errors::describe(&error),
             },
             Err(error) => errors::describe(&error),
         };
         tracing::debug!(queue = %queue.name, problem, "can't read the group's offset");
+        member.health.failed_to_pull();
         if !backoff.wait(stop).await {
             return None;
         }
     }
 }
 
-async fn pull_once(member: &Member, queue: &Queue, offset: i64) -> Result<PullResult, String> {
+async fn pull_once(
+    member: &Member,
+    client: &PullConsumer,
+    queue: &Queue,
+    offset: i64,
+) -> Result<PullResult, String> {
     let selector = MessageSelector::by_tag(member.tags(queue.name.topic_str()));
     let options = PullOptions::new(queue.name.clone(), selector, offset, member.pull_batch_max)
         .map_err(|error| errors::describe(&error))?
         .block_if_not_found(true)
         .broker_suspend_timeout(member.pull_suspend)
         .timeout(member.pull_suspend + SUSPEND_GRACE);
-    let pulling = Box::pin(member.client.pull_with_options(options));
+    let pulling = Box::pin(client.pull_with_options(options));
     pulling.await.map_err(|error| errors::describe(&error))
 }
 

@@ -10,17 +10,19 @@ use common::bus::{Delivery, Subscription, retry_topic};
 use futures::future::join_all;
 use rocketmq_client_rust::{DefaultMQPullConsumer as PullConsumer, MessageQueueListener};
 use rocketmq_model::common::message::message_queue::MessageQueue;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::Backoff;
 use super::buffer::Buffer;
 use super::deliver::deliver;
-use super::members::Shares;
+use super::health::Health;
+use super::members::{Queues, Shares};
 use super::progress::Queue;
 use super::pull::pull;
 use crate::names::Names;
+use crate::renew::RENEWAL_MIN_INTERVAL;
 use crate::{Shared, errors, host};
 
 /// RocketMQ's tag expression for everything.
@@ -37,7 +39,7 @@ pub(super) struct Session {
 pub(super) struct Member {
     pub(super) subscription: Subscription,
     pub(super) names: Names,
-    pub(super) client: PullConsumer,
+    pub(super) health: Health,
     pub(super) buffer: Buffer,
     pub(super) in_flight: Arc<Semaphore>,
     /// No more deliveries are wanted.
@@ -50,8 +52,17 @@ pub(super) struct Member {
     pub(super) backoff_max: Duration,
     /// The group as the broker knows it.
     pub(super) group: String,
+    /// Replaced when it seems stuck.
+    client: watch::Sender<Arc<Client>>,
     tag_expression: String,
     retry_topic: String,
+}
+
+/// One connection of a member to the group.
+pub(super) struct Client {
+    pub(super) consumer: PullConsumer,
+    /// The end of its client id; the client puts its address before it.
+    pub(super) instance: String,
 }
 
 /// A queue that is ours, and the end of its pulling.
@@ -77,46 +88,63 @@ impl Session {
             () = deliveries.closed() => None,
             joined = self.join_until_it_works() => Some(joined),
         };
-        let Some((client, instance)) = joined else { return };
+        let Some(client) = joined else { return };
         let member = Arc::new(self.member(client));
-        let shares = Shares::new(self.topics(), instance);
+        let (tell, shares) = mpsc::channel(1);
+        let telling = Shares::new(Arc::clone(&member), self.topics());
+        let telling = tokio::spawn(telling.tell(Arc::clone(&self.shared), tell));
         let delivering = tokio::spawn(deliver(Arc::clone(&member), deliveries.clone()));
         let mut owned = OwnedQueues::new();
-        let mut commits = self.commit_interval();
         tokio::select! {
             () = self.stop.cancelled() => {}
             () = deliveries.closed() => {}
-            () = self.work(&member, shares, &mut owned, &mut commits) => {}
+            () = self.work(&member, shares, &mut owned) => {}
         }
         self.stop.cancel();
+        telling.abort();
         delivering.abort();
         // The consumer ends once this, the last sender, is gone.
         drop(deliveries);
-        self.finish(&member, &owned, &mut commits).await;
-        if let Err(error) = Box::pin(member.client.shutdown()).await {
-            let group = &member.group;
-            tracing::debug!(group, problem = errors::describe(&error), "left without a word");
-        }
+        self.finish(&member, &owned).await;
+        let client = member.client().borrow().clone();
+        client.leave().await;
     }
 
-    /// Keeps the queues that are ours pulled, and their progress stored.
+    /// Keeps the queues that are ours pulled, their progress stored, and the client fresh.
     async fn work(
         &self,
         member: &Arc<Member>,
-        mut shares: Shares,
+        mut shares: mpsc::Receiver<Queues>,
         owned: &mut OwnedQueues,
-        commits: &mut Interval,
     ) {
+        let mut commits = ticks(millis(self.shared.config.commit_interval_ms));
+        let mut renewals = ticks(RENEWAL_MIN_INTERVAL);
         loop {
             tokio::select! {
-                ours = shares.next(&self.shared, member) => self.own(member, owned, &ours).await,
+                Some(ours) = shares.recv() => self.own(member, owned, &ours).await,
                 _ = commits.tick() => self.commit(member, owned).await,
+                _ = renewals.tick() => if member.health.is_poor() { self.renew(member).await },
             }
         }
     }
 
+    /// Joins the group with a fresh client; the queues stay ours unless the others object.
+    async fn renew(&self, member: &Member) {
+        let group = &member.group;
+        match self.join().await {
+            Ok(client) => {
+                tracing::info!(group, "consuming through a new connection");
+                member.health.start_again();
+                let old = member.client.send_replace(Arc::new(client));
+                self.shared.tasks.spawn(async move { old.leave().await });
+            }
+            Err(problem) => tracing::debug!(group, problem, "can't consume; trying again"),
+        }
+    }
+
     /// Waits until everything in hand is acknowledged or given back, or the bus is closed.
-    async fn finish(&self, member: &Member, owned: &OwnedQueues, commits: &mut Interval) {
+    async fn finish(&self, member: &Member, owned: &OwnedQueues) {
+        let mut commits = ticks(millis(self.shared.config.commit_interval_ms));
         let all = u32::try_from(self.subscription.in_flight_max).unwrap_or(u32::MAX);
         let in_hand = member.in_flight.acquire_many(all);
         tokio::pin!(in_hand);
@@ -129,12 +157,12 @@ impl Session {
         self.commit(member, owned).await;
     }
 
-    async fn join_until_it_works(&self) -> (PullConsumer, String) {
+    async fn join_until_it_works(&self) -> Client {
         let mut backoff = Backoff::new(millis(self.shared.config.backoff_max_ms));
         let mut told = String::new();
         loop {
             let problem = match self.join().await {
-                Ok(joined) => return joined,
+                Ok(client) => return client,
                 Err(problem) => problem,
             };
             if told != problem {
@@ -147,7 +175,7 @@ impl Session {
     }
 
     /// Starts a client that tells the brokers, by heartbeats, that it is a member of the group.
-    async fn join(&self) -> Result<(PullConsumer, String), String> {
+    async fn join(&self) -> Result<Client, String> {
         let Shared { config, names, instance, host, .. } = &*self.shared;
         let admin = self.shared.admin().await.map_err(|error| error.to_string())?;
         for topic in self.topics() {
@@ -166,14 +194,14 @@ impl Session {
         if let Some(signer) = host::signer(config) {
             builder = builder.rpc_hook(signer);
         }
-        let client = builder.build().map_err(|error| errors::describe(&error))?;
+        let consumer = builder.build().map_err(|error| errors::describe(&error))?;
         // Before the start: registering later starts pull tasks of the client's own (1.0.0).
         for topic in self.topics() {
-            let registering = client.register_message_queue_listener(&topic, NoListener);
+            let registering = consumer.register_message_queue_listener(&topic, NoListener);
             registering.await.map_err(|error| errors::describe(&error))?;
         }
-        Box::pin(client.start()).await.map_err(|error| errors::describe(&error))?;
-        Ok((client, instance))
+        Box::pin(consumer.start()).await.map_err(|error| errors::describe(&error))?;
+        Ok(Client { consumer, instance })
     }
 
     fn topics(&self) -> [String; 2] {
@@ -182,7 +210,7 @@ impl Session {
         [names.topic(&self.subscription.topic), retries]
     }
 
-    fn member(&self, client: PullConsumer) -> Member {
+    fn member(&self, client: Client) -> Member {
         let config = &self.shared.config;
         let Subscription { batch_max, in_flight_max, .. } = self.subscription;
         let [_, retry_topic] = self.topics();
@@ -190,7 +218,8 @@ impl Session {
         Member {
             subscription: self.subscription.clone(),
             names: self.shared.names.clone(),
-            client,
+            health: Health::default(),
+            client: watch::Sender::new(Arc::new(client)),
             buffer: Buffer::new(batch_max * 2),
             in_flight: Arc::new(Semaphore::new(in_flight_max)),
             stop: self.stop.clone(),
@@ -206,12 +235,7 @@ impl Session {
     }
 
     /// Pulls what became ours, and gives up what is another member's now.
-    async fn own(
-        &self,
-        member: &Arc<Member>,
-        owned: &mut OwnedQueues,
-        ours: &HashSet<MessageQueue>,
-    ) {
+    async fn own(&self, member: &Arc<Member>, owned: &mut OwnedQueues, ours: &Queues) {
         let (kept, lost): (OwnedQueues, OwnedQueues) =
             std::mem::take(owned).into_iter().partition(|(name, _)| ours.contains(name));
         let gained = ours.len() - kept.len();
@@ -245,6 +269,7 @@ impl Session {
             return;
         }
         let Ok(admin) = self.shared.admin().await else { return };
+        let admin = &admin;
         join_all(changed.into_iter().map(|(queue, offset)| async move {
             match admin.commit(&member.group, &queue.name, offset).await {
                 Ok(()) => queue.stored(offset),
@@ -253,18 +278,32 @@ impl Session {
         }))
         .await;
     }
-
-    fn commit_interval(&self) -> Interval {
-        let mut interval = tokio::time::interval(millis(self.shared.config.commit_interval_ms));
-        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        interval
-    }
 }
 
 impl Member {
+    /// The client to use, and the news when it is replaced.
+    pub(super) fn client(&self) -> watch::Receiver<Arc<Client>> {
+        self.client.subscribe()
+    }
+
     pub(super) fn tags(&self, topic: &str) -> &str {
         if topic == self.retry_topic { ALL_TAGS } else { &self.tag_expression }
     }
+}
+
+impl Client {
+    async fn leave(&self) {
+        if let Err(error) = Box::pin(self.consumer.shutdown()).await {
+            let (instance, problem) = (&self.instance, errors::describe(&error));
+            tracing::debug!(instance, problem, "left without a word");
+        }
+    }
+}
+
+fn ticks(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 fn millis(millis: u64) -> Duration {
