@@ -41,9 +41,8 @@ pub(super) fn by_the_sale(refusal: &Refusal) -> Problem {
             return Problem::internal();
         }
     };
-    let problem = Problem::new(status, code, title)
-        .detail(&refusal.detail)
-        .field(refusal.field.as_str());
+    let problem =
+        Problem::new(status, code, title).detail(&refusal.detail).field(refusal.field.as_str());
     match refusal.limit {
         Some(limit) => problem.limit(limit),
         None => problem,
@@ -95,9 +94,7 @@ pub(super) fn unknown_method(field: &str, gateways: &Gateways) -> Problem {
 pub(super) fn undecided(error: CallError) -> Problem {
     match error {
         CallError::Overloaded => Problem::overloaded(),
-        CallError::Away { dependency, .. } => {
-            Problem::unavailable(format!("{dependency} is away"))
-        }
+        CallError::Away { dependency, .. } => Problem::unavailable(format!("{dependency} is away")),
         CallError::Draining => Problem::unavailable("this worker is shutting down"),
         CallError::Failed(reason) => {
             tracing::error!(%reason, "a request could not be decided or written");

@@ -23,8 +23,9 @@ pub(super) async fn show(
     State(api): State<Api>,
     OrderPath(order_no): OrderPath,
 ) -> Result<Json<OrderView>, Problem> {
-    let (order, history) = tokio::try_join!(api.store.order(&order_no), api.store.history(&order_no))
-        .map_err(|error| refusal::unread(&error))?;
+    let (order, history) =
+        tokio::try_join!(api.store.order(&order_no), api.store.history(&order_no))
+            .map_err(|error| refusal::unread(&error))?;
     let order = order.ok_or_else(refusal::unknown_order)?;
     Ok(Json(OrderView::new(&order, &history)))
 }

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 
 use common::problem;
 
-use super::{code, document, docs, pages};
+use super::{code, docs, document, pages};
 
 #[test]
 fn every_code_has_its_page() {
-    let codes: BTreeSet<&str> =
-        code::ALL.iter().chain(problem::code::ALL).copied().collect();
+    let codes: BTreeSet<&str> = code::ALL.iter().chain(problem::code::ALL).copied().collect();
     let paged: BTreeSet<&str> = pages::PAGES.iter().map(|(code, _)| *code).collect();
     assert_eq!(codes, paged);
     for (code, page) in pages::PAGES {

@@ -41,9 +41,13 @@ pub trait Gateway: Send + Sync + 'static {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opened {
     /// The provider waits for the buyer, and will call back.
-    Waiting { provider_payment_id: String },
+    Waiting {
+        provider_payment_id: String,
+    },
     Captured(Captured),
-    Failed { reason: String },
+    Failed {
+        reason: String,
+    },
     /// It was closed before.
     Closed,
 }
@@ -63,7 +67,9 @@ pub enum Refunded {
     /// Under way: ask again.
     Pending,
     /// Never; an operator must act.
-    Refused { reason: String },
+    Refused {
+        reason: String,
+    },
 }
 
 /// Why there is no answer.

@@ -83,8 +83,7 @@ impl Sandbox {
     async fn send(&self, request: RequestBuilder) -> Result<Answer, Lost> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
         let sent = async {
-            let response =
-                request.bearer_auth(self.config.merchant_key.expose()).send().await?;
+            let response = request.bearer_auth(self.config.merchant_key.expose()).send().await?;
             let status = response.status();
             let body = response.bytes().await?.to_vec();
             Ok::<_, reqwest::Error>(Answer { status, body })

@@ -88,7 +88,10 @@ impl CreateOrder {
     }
 
     pub(super) fn payment_method(&self) -> Result<Option<&str>, Problem> {
-        self.payment_method.as_deref().map(|method| check_method("paymentMethod", method)).transpose()
+        self.payment_method
+            .as_deref()
+            .map(|method| check_method("paymentMethod", method))
+            .transpose()
     }
 
     /// Each channel once, in a fixed order.
@@ -146,13 +149,9 @@ fn quantity(number: i64, field: String) -> Result<Quantity, Problem> {
 }
 
 fn named_twice(index: usize, ticket_id: TicketId) -> Problem {
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        code::DUPLICATE_TICKET,
-        "A ticket type is named twice",
-    )
-    .detail(format!("ticket type {ticket_id} has a line already: add the quantities"))
-    .field(format!("items[{index}].ticketId"))
+    Problem::new(StatusCode::BAD_REQUEST, code::DUPLICATE_TICKET, "A ticket type is named twice")
+        .detail(format!("ticket type {ticket_id} has a line already: add the quantities"))
+        .field(format!("items[{index}].ticketId"))
 }
 
 fn missing(field: &str) -> Problem {

@@ -301,10 +301,8 @@ async fn a_refund_never_gives_up() {
     let config = PaymentConfig { call_attempts_max: 2, ..PaymentConfig::default() };
     let rig = Rig::start(FakeGateway::with(&vec![Act::TimeOut; 20]), config);
     rig.commit(&[call(CallKind::Refund, "A1-p1")]);
-    let refunded = Message::RefundEnded {
-        refund_id: "A1-r1".to_owned(),
-        outcome: RefundOutcome::Succeeded,
-    };
+    let refunded =
+        Message::RefundEnded { refund_id: "A1-r1".to_owned(), outcome: RefundOutcome::Succeeded };
     assert_eq!(rig.ledger.told(1).await, [refunded]);
     assert_eq!(rig.seen().len(), 21);
     rig.stop().await;
@@ -312,10 +310,8 @@ async fn a_refund_never_gives_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refund_under_way_is_asked_about_until_it_ends() {
-    let rig = Rig::start(
-        FakeGateway::with(&[Act::Pending, Act::Pending]),
-        PaymentConfig::default(),
-    );
+    let rig =
+        Rig::start(FakeGateway::with(&[Act::Pending, Act::Pending]), PaymentConfig::default());
     let refund = call(CallKind::Refund, "A1-p1");
     rig.commit(std::slice::from_ref(&refund));
     rig.ledger.until(|ledger| ledger.attempts(&refund) == Some(1)).await;
