@@ -17,6 +17,34 @@ pub async fn is_ok(address: &str, path: &str) -> bool {
     matches!(answer, Ok(Ok(text)) if text.starts_with("HTTP/1.1 200"))
 }
 
+/// Whether `GET /ready` names nothing that is needed and away, other than `but_for`.
+pub async fn is_ready(address: &str, but_for: &str) -> bool {
+    let answer = tokio::time::timeout(TIMEOUT, get(address, "/ready")).await;
+    let Ok(Ok(text)) = answer else { return false };
+    if text.starts_with("HTTP/1.1 200") {
+        return true;
+    }
+    let body = text.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+    let Ok(snapshot) = serde_json::from_str::<Snapshot>(body) else { return false };
+    snapshot
+        .dependencies
+        .iter()
+        .all(|known| known.up || known.need != "required" || known.name == but_for)
+}
+
+/// What `/ready` answers, as far as it matters here.
+#[derive(serde::Deserialize)]
+struct Snapshot {
+    dependencies: Vec<Known>,
+}
+
+#[derive(serde::Deserialize)]
+struct Known {
+    name: String,
+    need: String,
+    up: bool,
+}
+
 /// `POST path` with a JSON body and a bearer token; the answer must be a 2xx.
 ///
 /// # Errors

@@ -1,3 +1,5 @@
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use crate::install::{self, Tools};
@@ -6,7 +8,7 @@ use crate::process::{self, Process};
 use crate::run_dir::{Data, RunDir};
 use crate::servers::Servers;
 use crate::tokens::Tokens;
-use crate::workers::{Context, Kind, Override, Workers};
+use crate::workers::{Context, Override, Workers};
 use crate::{Console, Error, build};
 
 /// What is started.
@@ -109,7 +111,7 @@ impl Stack {
     }
 
     /// What tests read, as names and values of environment variables.
-    pub fn environment_pairs(&self) -> Vec<(&'static str, String)> {
+    pub fn test_environment(&self) -> Vec<(&'static str, String)> {
         vec![
             ("BOXOFFICE_TEST_POSTGRES", self.servers.postgres_admin_url.clone()),
             ("BOXOFFICE_TEST_REDIS", self.servers.redis_url.clone()),
@@ -118,22 +120,32 @@ impl Stack {
         ]
     }
 
-    /// What a person's shell needs, as lines of `NAME=value`: where tests find the servers, and
-    /// where the workers are.
-    pub fn environment(&self) -> Vec<String> {
-        let tests = self.environment_pairs();
-        let mut pairs: Vec<_> =
-            tests.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        if let Some(workers) = &self.workers {
-            for kind in Kind::ALL {
-                let name = kind.name().to_ascii_uppercase().replace('-', "_");
-                pairs.push((format!("{name}_API"), workers.get(kind).api.clone()));
-                pairs.push((format!("{name}_ADMIN"), workers.get(kind).admin.clone()));
-            }
-            pairs.push(("SANDBOX_API".to_owned(), workers.sandbox.api.clone()));
-            pairs.push(("BOXOFFICE_TOKEN".to_owned(), self.tokens.operator.clone()));
-        }
-        pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+    /// What the `boxoffice` program reads; nothing without workers.
+    pub fn operator_environment(&self) -> Vec<(&'static str, String)> {
+        let Some(workers) = &self.workers else { return Vec::new() };
+        vec![
+            ("BOXOFFICE_ORDER_URL", workers.order.api.clone()),
+            ("BOXOFFICE_STOCK_URL", workers.stock.api.clone()),
+            ("BOXOFFICE_NOTIFY_URL", workers.notify.api.clone()),
+            ("BOXOFFICE_DLQ_URL", workers.dlq.api.clone()),
+            ("BOXOFFICE_TOKEN", self.tokens.operator.clone()),
+            ("BOXOFFICE_DATABASE_URL", self.servers.postgres_url.clone()),
+            ("BOXOFFICE_REDIS_URL", self.servers.redis_url.clone()),
+            ("BOXOFFICE_GATEWAY_URL", workers.sandbox.api.clone()),
+            ("BOXOFFICE_GATEWAY_KEY", self.tokens.merchant_key.clone()),
+        ]
+    }
+
+    /// Writes both environments as a file that a shell can read.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn write_environment_file(&self) -> Result<PathBuf, Error> {
+        let path = self.run.path().join("env");
+        let all = self.test_environment().into_iter().chain(self.operator_environment());
+        let text: String = all.map(|(name, value)| format!("export {name}='{value}'\n")).collect();
+        fs::write(&path, text).map_err(Error::io(format!("write {}", path.display())))?;
+        Ok(path)
     }
 
     /// Returns when a process has ended that nobody asked to; `known` are those that were told

@@ -192,10 +192,11 @@ async fn start_sandbox(context: Context<'_>, port: u16) -> Result<Worker, Error>
     Ok(worker)
 }
 
-/// Once the port file is there, `/ready` decides.
+/// Once the port file is there, `/ready` decides. That order-worker knows no sale yet is no
+/// reason to wait: nobody has loaded one.
 async fn wait_until_ready(worker: &Worker, port_file: &Path) -> Result<(), Error> {
     let address = worker.admin.trim_start_matches("http://");
-    let is_ready = || async { port_file.is_file() && http::is_ok(address, "/ready").await };
+    let is_ready = || async { port_file.is_file() && http::is_ready(address, "sale").await };
     worker.process.ready(READY_MAX, is_ready).await
 }
 

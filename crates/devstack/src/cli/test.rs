@@ -18,7 +18,9 @@ pub(super) async fn test(
     let paths = Paths::find()?;
     let mut signals = Signals::new()?;
     let prepared = signals.unless(async {
-        build::everything(&paths).await?;
+        if needs_workers(&arguments) {
+            build::everything(&paths).await?;
+        }
         let options =
             Options { parts: Parts::Servers, data, console: console.clone(), ..Options::default() };
         Stack::start(options).await
@@ -29,11 +31,49 @@ pub(super) async fn test(
     if arguments.is_empty() {
         cargo.arg("--workspace");
     }
-    cargo.args(arguments).envs(stack.environment_pairs());
+    cargo.args(arguments).envs(stack.test_environment());
     let status = signals.unless(command::show("cargo test", &mut cargo)).await;
     // A runner's summary is the last thing to be seen, so the servers end silently.
     stack.stop().await;
     let Some(status) = status else { return Ok(ExitCode::from(EXIT_INTERRUPTED)) };
     let code = status?.code().and_then(|code| u8::try_from(code).ok());
     Ok(ExitCode::from(code.unwrap_or(u8::MAX)))
+}
+
+/// Whether the chosen tests start workers: those of the package `tests` do. For others cargo
+/// builds what is needed by itself.
+fn needs_workers(arguments: &[OsString]) -> bool {
+    let mut chosen = false;
+    let mut arguments = arguments.iter().map(|argument| argument.to_string_lossy());
+    while let Some(argument) = arguments.next() {
+        let package = match argument.as_ref() {
+            "--" => break,
+            "-p" | "--package" => arguments.next().unwrap_or_default().into_owned(),
+            other => match other.strip_prefix("--package=").or(other.strip_prefix("-p")) {
+                Some(package) => package.to_owned(),
+                None => continue,
+            },
+        };
+        chosen = true;
+        if package == "tests" {
+            return true;
+        }
+    }
+    !chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn needs(line: &str) -> bool {
+        needs_workers(&line.split_whitespace().map(OsString::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn workers_are_built_unless_other_packages_are_chosen() {
+        assert!(needs("") && needs("--workspace") && needs("some_test -- -p"));
+        assert!(needs("-p tests") && needs("-p common --package=tests"));
+        assert!(!needs("-p common") && !needs("--package=common -- tests"));
+    }
 }

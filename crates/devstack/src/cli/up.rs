@@ -1,6 +1,7 @@
 use std::process::ExitCode;
 
 use devstack::console::answer;
+use devstack::workers::{Kind, Workers};
 use devstack::{Console, Error, Options, Parts, Stack};
 
 use super::Keep;
@@ -56,8 +57,13 @@ async fn run(options: Options, console: &Console, until: Until) -> Result<ExitCo
         return Ok(ExitCode::from(EXIT_INTERRUPTED));
     };
     let stack = stack?;
-    for line in stack.environment() {
-        answer(&format!("export {line}"));
+    let file = stack.write_environment_file()?;
+    for (name, value) in stack.test_environment() {
+        answer(&format!("export {name}={value}"));
+    }
+    if let Some(workers) = &stack.workers {
+        console.line(format!("admin ports: {}", admin_ports(workers)));
+        console.line(format!("another shell drives it after: source {}", file.display()));
     }
     if until == Until::Signal {
         console.line("ready; Ctrl-C ends it");
@@ -69,6 +75,12 @@ async fn run(options: Options, console: &Console, until: Until) -> Result<ExitCo
         // The second Ctrl-C: dropping the stack has ended what was left.
         None => Ok(ExitCode::from(EXIT_INTERRUPTED)),
     }
+}
+
+/// Where `/ready` and `/metrics` of each worker are.
+fn admin_ports(workers: &Workers) -> String {
+    let ports = Kind::ALL.map(|kind| format!("{} {}", kind.name(), workers.get(kind).admin));
+    ports.join(", ")
 }
 
 /// Tells of each process that ends by itself; never returns.
