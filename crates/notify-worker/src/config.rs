@@ -350,3 +350,6 @@ impl Settings for Config {
         &self.drain
     }
 }
+
+#[cfg(test)]
+mod tests;

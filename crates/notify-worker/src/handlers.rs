@@ -66,3 +66,6 @@ fn decode(incoming: &IncomingMessage, channel: Channel) -> Read {
         traceparent: traceparent.map(Into::into),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::channels::{self, LogChannel, SmtpChannel};
 use crate::config::{Config, Service};
-use crate::delivery::{Dispatch, Office, Shared, Sweeper};
+use crate::delivery::{Counters, Dispatch, Office, Shared, Sweeper};
 use crate::handlers::{Notifications, Route, registrations};
 use crate::store::{MIGRATOR, SCHEMA, Store};
 use crate::templates::Templates;
@@ -120,35 +120,9 @@ pub async fn run_on(
     let sweeper = Sweeper::new(store.clone(), dispatch, &config.delivery);
     life.tasks.spawn("calls-sweeper", sweeper.run(life.stop()));
 
-    let shared = Shared {
-        store: store.clone(),
-        templates,
-        answers: answers.clone(),
-        readiness: life.readiness.clone(),
-    };
-    let office = |channel, service| {
-        let in_flight_max = match config.channels.of(channel) {
-            Service::Log => config.delivery.log_in_flight_max,
-            Service::Smtp => config.delivery.smtp_in_flight_max,
-        };
-        let delivery = &config.delivery;
-        let office =
-            Arc::new(Office::new(channel, service, shared.clone(), in_flight_max, delivery));
-        life.tasks.spawn("channel-probe", office.clone().probe(life.stop()));
-        office
-    };
-    let deliveries = CancellationToken::new();
-    let offices = future::join3(
-        office(Channel::Sms, channels.sms).run(counters.sms, deliveries.clone()),
-        office(Channel::Email, channels.email).run(counters.email, deliveries.clone()),
-        office(Channel::Push, channels.push).run(counters.push, deliveries.clone()),
-    );
-    let abandon = worker.runtime.abandon.clone();
-    life.tasks.spawn("deliveries", async move {
-        abandon.run_until_cancelled(offices).await;
-        // Nobody answers any more; what is in the queue is still decided.
-        answers.stop();
-    });
+    let shared =
+        Shared { store: store.clone(), templates, answers, readiness: life.readiness.clone() };
+    let deliveries = open_offices(&config, &worker, &shared, channels, counters);
 
     let intake = Tasks::new();
     life.tasks.spawn("intake", end_intake(intake.clone(), life.stop(), deliveries));
@@ -159,6 +133,44 @@ pub async fn run_on(
     let ports = Ports::open(&config.admin, admin, Some((&config.api, routes))).await?;
     life.stopping().await;
     worker.drain(ports, async || ()).await
+}
+
+/// Starts the deliveries of each channel. Once the answered token is cancelled, they deliver what
+/// waits for them and end; then nobody answers any more, and the local queue ends, too.
+fn open_offices(
+    config: &Config,
+    worker: &Worker,
+    shared: &Shared,
+    channels: Channels,
+    counters: Counters,
+) -> CancellationToken {
+    let end = CancellationToken::new();
+    let tasks = &worker.life.tasks;
+    let open = |channel, service, counter| {
+        let in_flight_max = match config.channels.of(channel) {
+            Service::Log => config.delivery.log_in_flight_max,
+            Service::Smtp => config.delivery.smtp_in_flight_max,
+        };
+        let office = Office::new(channel, service, shared.clone(), in_flight_max, &config.delivery);
+        let office = Arc::new(office);
+        tasks.spawn("channel-probe", office.clone().probe(tasks.stop.clone()));
+        let (end, abandon) = (end.clone(), worker.runtime.abandon.clone());
+        tasks.spawn("deliveries", async move {
+            // What is given up is delivered again by whoever claims its call.
+            let _ = abandon.run_until_cancelled(office.run(counter, end)).await;
+        })
+    };
+    let offices = [
+        open(Channel::Sms, channels.sms, counters.sms),
+        open(Channel::Email, channels.email, counters.email),
+        open(Channel::Push, channels.push, counters.push),
+    ];
+    let answers = shared.answers.clone();
+    tasks.spawn("answers", async move {
+        future::join_all(offices).await;
+        answers.stop();
+    });
+    end
 }
 
 /// Subscribes each channel's group; its tasks are `intake`'s.
@@ -178,15 +190,14 @@ fn consume(worker: &Worker, config: &Config, aggregate: &Arc<Notifications>, int
 
 /// Ends the deliveries once everything that was taken from the bus is recorded.
 async fn end_intake(intake: Tasks, stop: CancellationToken, deliveries: CancellationToken) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = intake.stop.cancelled() => {}
+    let panicked = stop.run_until_cancelled(intake.stop.cancelled()).await.is_some();
+    if panicked {
+        // Its other tasks end with the process.
+        deliveries.cancel();
+        panic!("a task that takes messages panicked");
     }
     intake.wait().await;
     deliveries.cancel();
-    if let Some(task) = intake.failed() {
-        panic!("task {task} panicked");
-    }
 }
 
 async fn refresh_templates(

@@ -182,6 +182,23 @@ async fn more_than_the_queue_holds_is_delivered_by_the_sweeper() {
     world.end().await;
 }
 
+#[tokio::test]
+async fn a_worker_that_ends_delivers_what_it_has_recorded() {
+    let world = World::start().await;
+    let one = |n| event(Channel::Sms, &ours(&format!("N{n}"), Channel::Sms));
+    world.publish((0..500).map(one).collect()).await;
+    world.taken(1).await;
+    let fake = world.fake.clone();
+    let database = world.end().await;
+    let statuses: Vec<(String, i64)> =
+        sqlx::query_as("SELECT status, count(*) FROM notify.notifications GROUP BY status")
+            .fetch_all(&database.pool)
+            .await
+            .expect("counted");
+    let recorded = i64::try_from(fake.delivered().len()).expect("few");
+    assert_eq!(statuses, [("SENT".to_owned(), recorded)]);
+}
+
 /// As dlq-handler replays it: to its one group, with the properties of the dead letter.
 fn replayed(letter: &OutgoingMessage) -> OutgoingMessage {
     let (group, topic) = ("notify-sms", "NOTIFICATION_TOPIC");
