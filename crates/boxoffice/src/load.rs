@@ -68,8 +68,7 @@ where
     plan.check()?;
     let client = Client::new(&plan)?;
     let schedule = plan.schedule();
-    let shared =
-        Arc::new(Shared { plan, client, stats: Stats::new(), started: Instant::now() });
+    let shared = Arc::new(Shared { plan, client, stats: Stats::new(), started: Instant::now() });
     // In a task of its own, so that a slow listener delays no arrival.
     let mut sending = JoinSet::new();
     sending.spawn(send(shared.clone(), schedule));

@@ -16,9 +16,7 @@ fn main() -> anyhow::Result<ExitCode> {
     };
     // Some other part may have installed one; either will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("can't start")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("can't start")?;
     Ok(runtime.block_on(cli.run()))
 }

@@ -43,10 +43,7 @@ struct OrderMoney {
 type Kept = HashMap<(String, String), Decimal>;
 
 /// Every order of which the provider kept something else than we believe.
-pub(super) async fn differences(
-    target: &Target,
-    gateway: &Gateway,
-) -> Result<Vec<Sample>, Error> {
+pub(super) async fn differences(target: &Target, gateway: &Gateway) -> Result<Vec<Sample>, Error> {
     let client = client(gateway)?;
     let books: Books = get(&client, gateway, "/v1/books?limit=1").await?;
     // The books first: what is captured meanwhile makes us believe more, and is looked at again.

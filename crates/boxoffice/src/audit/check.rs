@@ -19,8 +19,7 @@ impl Check {
             self.sql, SAMPLES_MAX
         );
         let failed = |source| Error::Postgres { doing: self.id, source };
-        let rows =
-            sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(failed)?;
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(failed)?;
         let mut finding = Finding::clean(self);
         for row in rows {
             let total: i64 = row.try_get("total").map_err(failed)?;

@@ -74,8 +74,7 @@ fn in_words(failure: &Failure) -> String {
     let Failure::Refused(problem) = failure else { return failure.to_string() };
     let mut text = format!("{} ({} {})", problem.title, problem.status, problem.code);
     let limit = problem.limit.as_ref().map(ToString::to_string);
-    let parts =
-        [("detail", &problem.detail), ("field", &problem.field), ("limit", &limit)];
+    let parts = [("detail", &problem.detail), ("field", &problem.field), ("limit", &limit)];
     for (name, part) in parts {
         if let Some(part) = part {
             text.push_str(&format!("\n  {name}: {part}"));

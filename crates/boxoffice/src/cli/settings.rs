@@ -30,12 +30,22 @@ pub(super) struct Settings {
     #[arg(long, global = true, env = "BOXOFFICE_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// PostgreSQL, as a role that may read all schemas.
-    #[arg(long, global = true, env = "BOXOFFICE_DATABASE_URL", hide_env_values = true,
-        value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "BOXOFFICE_DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     database_url: Option<String>,
     /// Redis.
-    #[arg(long, global = true, env = "BOXOFFICE_REDIS_URL", hide_env_values = true,
-        value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "BOXOFFICE_REDIS_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     redis_url: Option<String>,
     /// In front of every key in Redis, as stock-worker's `gate.prefix`.
     #[arg(long, global = true, env = "BOXOFFICE_REDIS_PREFIX", value_name = "TEXT")]
@@ -44,8 +54,13 @@ pub(super) struct Settings {
     #[arg(long, global = true, env = "BOXOFFICE_GATEWAY_URL", value_name = "URL")]
     gateway_url: Option<String>,
     /// The merchant key for it.
-    #[arg(long, global = true, env = "BOXOFFICE_GATEWAY_KEY", hide_env_values = true,
-        value_name = "KEY")]
+    #[arg(
+        long,
+        global = true,
+        env = "BOXOFFICE_GATEWAY_KEY",
+        hide_env_values = true,
+        value_name = "KEY"
+    )]
     gateway_key: Option<String>,
 }
 
@@ -150,7 +165,10 @@ mod tests {
         assert_eq!(settings.order_url().expect("there"), "http://flag");
         assert_eq!(settings.stock_url().expect("there"), "http://file");
         let missing = settings.dlq_url().expect_err("nowhere").to_string();
-        assert!(missing.contains("--dlq-url") && missing.contains("BOXOFFICE_DLQ_URL"), "{missing}");
+        assert!(
+            missing.contains("--dlq-url") && missing.contains("BOXOFFICE_DLQ_URL"),
+            "{missing}"
+        );
     }
 
     #[test]

@@ -44,9 +44,7 @@ pub(super) async fn load(
         output.progress(|| format!("loading session {id} into Redis"));
         let mut loaded = api.post(&format!("/v1/sessions/{id}/load"), None).await?;
         let opened = match extent {
-            Extent::StoreAndOpen => {
-                Some(api.post(&format!("/v1/sessions/{id}/open"), None).await?)
-            }
+            Extent::StoreAndOpen => Some(api.post(&format!("/v1/sessions/{id}/open"), None).await?),
             Extent::Store | Extent::CheckOnly => None,
         };
         loaded["state"] = opened.map_or(json!(null), |opened| opened["state"].clone());

@@ -88,8 +88,7 @@ impl ShowFile {
             }
             _ => return Err(FileError::Kind { path: path.to_owned() }),
         };
-        let wrong =
-            |field, reason| FileError::Field { path: path.to_owned(), field, reason };
+        let wrong = |field, reason| FileError::Field { path: path.to_owned(), field, reason };
         let show: Self = serde_path_to_error::deserialize(&value)
             .map_err(|error| wrong(error.path().to_string(), error.inner().to_string()))?;
         show.check().map_err(|(field, reason)| wrong(field, reason))?;
@@ -194,8 +193,8 @@ fn from_toml(value: toml::Value) -> Value {
         toml::Value::Boolean(truth) => truth.into(),
         toml::Value::Datetime(time) => Value::String(time.to_string()),
         toml::Value::Array(items) => items.into_iter().map(from_toml).collect(),
-        toml::Value::Table(table) => Value::Object(
-            table.into_iter().map(|(key, value)| (key, from_toml(value))).collect(),
-        ),
+        toml::Value::Table(table) => {
+            Value::Object(table.into_iter().map(|(key, value)| (key, from_toml(value))).collect())
+        }
     }
 }

@@ -186,22 +186,21 @@ impl Buyer {
     }
 
     /// An expired order may still be paid, and is refunded then.
-    async fn wait_for_late_money(&self, order: &Order, view: View) -> Step<View> {
+    async fn wait_for_late_money(&mut self, order: &Order, view: View) -> Step<View> {
         if self.wish.behaviour != Behaviour::PayTooLate || view.outcome() != Some(Outcome::Expired)
         {
             return Ok(view);
         }
         let patience = Instant::now() + self.shared.plan.late_patience;
         let is_over = |view: &View| {
-            view.outcome().is_some_and(|outcome| {
-                outcome != Outcome::Expired || Instant::now() >= patience
-            })
+            view.outcome()
+                .is_some_and(|outcome| outcome != Outcome::Expired || Instant::now() >= patience)
         };
         self.look_until(order, is_over).await
     }
 
     /// Looks at the order until it is as wanted.
-    async fn look_until(&self, order: &Order, wanted: impl Fn(&View) -> bool) -> Step<View> {
+    async fn look_until(&mut self, order: &Order, wanted: impl Fn(&View) -> bool) -> Step<View> {
         let mut wait = LOOK_FIRST;
         let mut seen = String::from("not seen yet");
         loop {
@@ -213,6 +212,7 @@ impl Buyer {
                     let view: View = serde_json::from_slice(&answer.body).map_err(|error| {
                         Outcome::Unknown(format!("order {} can't be read: {error}", order.path))
                     })?;
+                    self.move_on(&view);
                     if wanted(&view) {
                         return Ok(view);
                     }
@@ -254,6 +254,17 @@ impl Buyer {
         Ok(())
     }
 
+    /// What is seen may be further than what was done.
+    fn move_on(&mut self, view: &View) {
+        if self.phase != Phase::Waiting || view.is_pending() {
+            return;
+        }
+        self.enter(match self.wish.behaviour {
+            Behaviour::PayAtOnce | Behaviour::Decline => Phase::Paying,
+            _ => Phase::Holding,
+        });
+    }
+
     fn enter(&mut self, phase: Phase) {
         self.shared.stats.leave(self.phase);
         self.shared.stats.enter(phase);
@@ -290,7 +301,6 @@ fn order_no(answer: &Answer) -> Step<String> {
 /// An answer for people.
 fn text(answer: &Answer) -> String {
     const TEXT_MAX_CHARS: usize = 200;
-    let body: String =
-        String::from_utf8_lossy(&answer.body).chars().take(TEXT_MAX_CHARS).collect();
+    let body: String = String::from_utf8_lossy(&answer.body).chars().take(TEXT_MAX_CHARS).collect();
     format!("{} {body}", answer.status)
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::Outcome;
 use super::progress::Phase;
 use super::view::{View, between};
-use super::Outcome;
 
 /// Three significant digits up to an hour, in µs.
 const HIGHEST_US: u64 = 3_600_000_000;
@@ -69,9 +69,8 @@ pub(super) struct Stats {
 
 impl Stats {
     pub(super) fn new() -> Self {
-        let histogram = || {
-            Histogram::new_with_max(HIGHEST_US, DIGITS).expect("the bounds are ones it takes")
-        };
+        let histogram =
+            || Histogram::new_with_max(HIGHEST_US, DIGITS).expect("the bounds are ones it takes");
         Self {
             arrived: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
