@@ -6,14 +6,14 @@ use common::config::{self, ConfigError};
 use common::life::Settings;
 
 /// A worker and its configuration loader.
-pub struct Worker {
-    pub name: &'static str,
+pub(crate) struct Worker {
+    pub(crate) name: &'static str,
     load: fn(Option<&Path>, &[(String, String)]) -> Result<toml::Table, ConfigError>,
     defaults: fn() -> toml::Table,
 }
 
 /// All of them.
-pub const WORKERS: [Worker; 4] = [
+pub(crate) const WORKERS: [Worker; 4] = [
     Worker::of::<order_worker::config::Config>("order-worker"),
     Worker::of::<stock_worker::config::Config>("stock-worker"),
     Worker::of::<notify_worker::config::Config>("notify-worker"),
@@ -26,7 +26,7 @@ impl Worker {
     }
 
     /// What takes effect, as `check-config` prints it.
-    pub fn load(
+    pub(crate) fn load(
         &self,
         file: Option<&Path>,
         overrides: &[(String, String)],
@@ -35,7 +35,7 @@ impl Worker {
     }
 
     /// Every key that has a default, with it.
-    pub fn defaults(&self) -> toml::Table {
+    pub(crate) fn defaults(&self) -> toml::Table {
         (self.defaults)()
     }
 }

@@ -4,6 +4,16 @@ use tests::read;
 
 use crate::sources::{Source, WORKERS, all_rust, none, sources};
 
+/// The broker's client, as code names it.
+const CLIENT: [&str; 6] = [
+    "rocketmq_client_rust",
+    "rocketmq_model",
+    "rocketmq_observability",
+    "rocketmq_protocol",
+    "rocketmq_runtime",
+    "rocketmq_transport",
+];
+
 /// Ways into the database.
 const SQL: [&str; 6] = [
     "sqlx::query",
@@ -29,9 +39,11 @@ const SQL_ROOMS: [&str; 9] = [
 ];
 
 /// Who names a type of the Redis client.
-const REDIS_ROOMS: [&str; 8] = [
+const REDIS_ROOMS: [&str; 9] = [
     "crates/stock-worker/src/gate.rs",
     "crates/stock-worker/src/gate/",
+    // Looks at the server's settings, not at keys.
+    "crates/stock-worker/src/worker/redis_check.rs",
     "crates/common/src/redis.rs",
     "crates/common/src/config/url.rs",
     "crates/common/src/testing",
@@ -61,8 +73,7 @@ fn only_the_adapter_names_the_brokers_client() {
     let mut violations = Vec::new();
     for source in all_rust().iter().filter(|source| !source.is_of("bus-rocketmq")) {
         for (line, code) in source.code() {
-            // A log filter names modules of the client; that is text.
-            if code.contains("rocketmq_") && !code.contains('"') && !code.contains("bus_rocketmq") {
+            if CLIENT.iter().any(|module| code.contains(&format!("{module}::"))) {
                 violations.push(format!("{}:{line}: {}", source.name, code.trim()));
             }
         }

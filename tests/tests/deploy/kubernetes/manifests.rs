@@ -12,25 +12,25 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tests::{files, name, read};
 
-pub const FOLDER: &str = "deploy/kubernetes";
-pub const NAMESPACE: &str = "boxoffice";
+pub(crate) const FOLDER: &str = "deploy/kubernetes";
+pub(crate) const NAMESPACE: &str = "boxoffice";
 
 /// Every object of the manifests and of the sample Secrets.
 #[derive(Default)]
-pub struct Manifests {
-    pub namespaces: Vec<Namespace>,
-    pub service_accounts: Vec<ServiceAccount>,
-    pub config_maps: Vec<ConfigMap>,
-    pub secrets: Vec<Secret>,
-    pub deployments: Vec<Deployment>,
-    pub services: Vec<Service>,
-    pub budgets: Vec<PodDisruptionBudget>,
-    pub jobs: Vec<Job>,
+pub(crate) struct Manifests {
+    pub(crate) namespaces: Vec<Namespace>,
+    pub(crate) service_accounts: Vec<ServiceAccount>,
+    pub(crate) config_maps: Vec<ConfigMap>,
+    pub(crate) secrets: Vec<Secret>,
+    pub(crate) deployments: Vec<Deployment>,
+    pub(crate) services: Vec<Service>,
+    pub(crate) budgets: Vec<PodDisruptionBudget>,
+    pub(crate) jobs: Vec<Job>,
 }
 
 impl Manifests {
     /// Reads them all; panics with the differences where one is not what its kind allows.
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let mut manifests = Self::default();
         for path in files(FOLDER, ".yaml") {
             if path.ends_with("kustomization.yaml") {
@@ -70,7 +70,7 @@ impl Manifests {
     }
 
     /// Every pod template, with the name of what makes the pods.
-    pub fn templates(&self) -> impl Iterator<Item = (&str, &PodTemplateSpec)> {
+    pub(crate) fn templates(&self) -> impl Iterator<Item = (&str, &PodTemplateSpec)> {
         let of_deployments = self.deployments.iter().map(|deployment| {
             let spec = deployment.spec.as_ref().expect("a spec");
             (named(deployment.metadata.name.as_ref()), &spec.template)
@@ -83,7 +83,7 @@ impl Manifests {
     }
 
     /// The value of a key of a Secret.
-    pub fn secret(&self, name: &str, key: &str) -> &str {
+    pub(crate) fn secret(&self, name: &str, key: &str) -> &str {
         let secret = self.secrets.iter().find(|it| it.metadata.name.as_deref() == Some(name));
         let secret = secret.unwrap_or_else(|| panic!("there is no sample of the Secret {name}"));
         let value = secret.string_data.as_ref().and_then(|data| data.get(key));
@@ -91,7 +91,7 @@ impl Manifests {
     }
 
     /// The value of a key of a ConfigMap.
-    pub fn config(&self, name: &str, key: &str) -> &str {
+    pub(crate) fn config(&self, name: &str, key: &str) -> &str {
         let map = self.config_maps.iter().find(|it| it.metadata.name.as_deref() == Some(name));
         let map = map.unwrap_or_else(|| panic!("there is no ConfigMap {name}"));
         let value = map.data.as_ref().and_then(|data| data.get(key));
@@ -100,23 +100,23 @@ impl Manifests {
 }
 
 /// The documents of a YAML file.
-pub fn documents(text: &str, file: &str) -> Vec<Value> {
+pub(crate) fn documents(text: &str, file: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
 /// The pods of a template.
-pub fn pod(template: &PodTemplateSpec) -> &PodSpec {
+pub(crate) fn pod(template: &PodTemplateSpec) -> &PodSpec {
     template.spec.as_ref().expect("a pod")
 }
 
 /// The one container of a template.
-pub fn container(template: &PodTemplateSpec) -> &Container {
+pub(crate) fn container(template: &PodTemplateSpec) -> &Container {
     let [container] = pod(template).containers.as_slice() else { panic!("one container") };
     container
 }
 
 /// A name that every object has.
-pub fn named(name: Option<&String>) -> &str {
+pub(crate) fn named(name: Option<&String>) -> &str {
     name.expect("a name")
 }
 
