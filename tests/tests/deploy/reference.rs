@@ -17,6 +17,9 @@ const TABLE_HEAD: &str = "| key | default | unit | meaning |\n|---|---|---|---|\
 /// No worker has this key, so its refusal lists those that there are.
 const NO_KEY: &str = "no_such_key";
 
+/// How a secret is printed, an empty one, too.
+const MASKED: &str = "\"***\"";
+
 /// Units by the end of a key.
 const UNITS: [(&str, &str); 5] =
     [("_us", "µs"), ("_ms", "ms"), ("_s", "s"), ("_hours", "hours"), ("_bytes", "bytes")];
@@ -90,7 +93,10 @@ fn sections_of(worker: &Worker) -> Vec<(String, Vec<Row>)> {
         for key in keys_of(worker, &name) {
             match section.get(&key) {
                 Some(Value::Table(_)) => waiting.push(format!("{name}.{key}")),
-                default => rows.push(Row { key, default: default.map(ToString::to_string) }),
+                default => {
+                    let default = default.map(ToString::to_string).filter(|it| it != MASKED);
+                    rows.push(Row { key, default });
+                }
             }
         }
         sections.push((name, rows));
@@ -104,6 +110,7 @@ fn keys_of(worker: &Worker, section: &str) -> Vec<String> {
     let refusal = worker.load(None, &[(key, "1".to_owned())]);
     let refusal = refusal.expect_err("an unknown key is refused").to_string();
     let (_, expected) = refusal.split_once("expected ").expect("a list of keys");
+    let expected = expected.split(" for key ").next().unwrap_or_default();
     expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
