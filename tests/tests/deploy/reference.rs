@@ -60,9 +60,8 @@ fn every_key_of_the_reference_has_a_meaning() {
     let (_, parts) = parts(&document);
     for (name, part) in parts {
         let meanings = meanings(part);
-        for key in meanings.iter().filter(|(_, meaning)| meaning.is_empty()).map(|(key, _)| key) {
-            panic!("{DOCUMENT}: {name}.{key} has no meaning");
-        }
+        let empty: Vec<_> = meanings.iter().filter(|(_, meaning)| meaning.is_empty()).collect();
+        assert!(empty.is_empty(), "{DOCUMENT}: keys of [{name}] without a meaning: {empty:?}");
     }
 }
 
@@ -152,7 +151,8 @@ fn rendered(
     }
     text.push_str(&format!("\n{TABLE_HEAD}"));
     for Row { key, default } in &section.rows {
-        let default = default.as_ref().map_or("none".to_owned(), |default| format!("`{default}`"));
+        let default = default.as_ref().map(|default| format!("`{default}`"));
+        let default = default.as_deref().unwrap_or("none");
         let unit = UNITS.iter().find(|(end, _)| key.ends_with(end)).map_or("", |(_, unit)| unit);
         let meaning = meanings.get(key).map_or("", String::as_str);
         text.push_str(&format!("| `{key}` | {default} | {unit} | {meaning} |\n"));

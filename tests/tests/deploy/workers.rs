@@ -5,10 +5,16 @@ use std::path::Path;
 use common::config::{self, ConfigError};
 use common::life::Settings;
 
+/// A dotted key and its value, as a flag or the environment gives it.
+pub(crate) type Override = (String, String);
+
+/// What takes effect, or why it is refused.
+type Loaded = Result<toml::Table, ConfigError>;
+
 /// A worker and its configuration loader.
 pub(crate) struct Worker {
     pub(crate) name: &'static str,
-    load: fn(Option<&Path>, &[(String, String)]) -> Result<toml::Table, ConfigError>,
+    load: fn(Option<&Path>, &[Override]) -> Loaded,
     defaults: fn() -> toml::Table,
 }
 
@@ -26,11 +32,7 @@ impl Worker {
     }
 
     /// What takes effect, as `check-config` prints it.
-    pub(crate) fn load(
-        &self,
-        file: Option<&Path>,
-        overrides: &[(String, String)],
-    ) -> Result<toml::Table, ConfigError> {
+    pub(crate) fn load(&self, file: Option<&Path>, overrides: &[Override]) -> Loaded {
         (self.load)(file, overrides)
     }
 
@@ -40,10 +42,7 @@ impl Worker {
     }
 }
 
-fn load<C: Settings>(
-    file: Option<&Path>,
-    overrides: &[(String, String)],
-) -> Result<toml::Table, ConfigError> {
+fn load<C: Settings>(file: Option<&Path>, overrides: &[Override]) -> Loaded {
     config::load::<C>(file, overrides).map(|settings| table(&settings))
 }
 

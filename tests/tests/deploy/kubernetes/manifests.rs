@@ -90,7 +90,7 @@ impl Manifests {
         value.unwrap_or_else(|| panic!("the Secret {name} has no key {key}"))
     }
 
-    /// The value of a key of a ConfigMap.
+    /// The value of a key of a `ConfigMap`.
     pub(crate) fn config(&self, name: &str, key: &str) -> &str {
         let map = self.config_maps.iter().find(|it| it.metadata.name.as_deref() == Some(name));
         let map = map.unwrap_or_else(|| panic!("there is no ConfigMap {name}"));
