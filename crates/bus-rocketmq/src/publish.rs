@@ -121,16 +121,13 @@ async fn send_once(
         .map(|place| message::to_wire(&messages[*place], topic.to_owned()))
         .collect::<Result<Vec<_>, _>>()?;
     let timeout_ms = shared.config.send_timeout_ms;
-    let sending = Box::pin(async move {
-        match wire.pop() {
-            Some(single) if wire.is_empty() => producer.send_with_timeout(single, timeout_ms).await,
-            Some(last) => {
-                wire.push(last);
-                producer.send_batch_with_timeout(wire, timeout_ms).await.map(Some)
-            }
-            None => Ok(None),
+    let single = if wire.len() == 1 { wire.pop() } else { None };
+    let sending = async move {
+        match single {
+            Some(single) => Box::pin(producer.send_with_timeout(single, timeout_ms)).await,
+            None => Box::pin(producer.send_batch_with_timeout(wire, timeout_ms)).await.map(Some),
         }
-    });
+    };
     let limit = Duration::from_millis(timeout_ms) + TIMEOUT_GRACE;
     let sent = tokio::time::timeout(limit, sending).await;
     match sent {
