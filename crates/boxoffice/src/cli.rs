@@ -19,8 +19,8 @@ mod show_file;
 mod stock;
 mod value;
 
-pub use self::failure::Failure;
-pub use self::show_file::{FileError, ShowFile};
+pub use self::failure::{Failure, Problem};
+pub use self::show_file::{FileError, Session, ShowFile, TicketType};
 
 use self::output::Output;
 use self::settings::Settings;

@@ -11,7 +11,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Ok(cli) => cli,
         Err(error) => {
             error.print().context("can't print")?;
-            return Ok(if error.use_stderr() { Failure::USAGE_EXIT.into() } else { 0.into() });
+            let wanted = !error.use_stderr();
+            return Ok(if wanted { ExitCode::SUCCESS } else { Failure::USAGE_EXIT.into() });
         }
     };
     // Some other part may have installed one; either will do.

@@ -126,6 +126,8 @@ async fn read_theirs(client: &reqwest::Client, gateway: &Gateway) -> Result<Kept
 }
 
 fn client(gateway: &Gateway) -> Result<reqwest::Client, Error> {
+    // A program that has installed a provider already keeps its own.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let doing = || format!("set up for {}", gateway.url);
     reqwest::Client::builder()
         .timeout(TIMEOUT)

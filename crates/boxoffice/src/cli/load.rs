@@ -181,7 +181,7 @@ fn behaviour(text: &str) -> Result<(Behaviour, u32), String> {
     match text.split_once(':') {
         None => Ok((text.parse()?, 1)),
         Some((name, weight)) => {
-            let weight = weight.parse().map_err(|error| format!("WEIGHT: {error}"))?;
+            let weight = weight.parse::<u32>().map_err(|error| format!("WEIGHT: {error}"))?;
             Ok((name.parse()?, weight))
         }
     }

@@ -47,7 +47,9 @@ pub(super) async fn load(
             Extent::StoreAndOpen => Some(api.post(&format!("/v1/sessions/{id}/open"), None).await?),
             Extent::Store | Extent::CheckOnly => None,
         };
-        loaded["state"] = opened.map_or(json!(null), |opened| opened["state"].clone());
+        if let (Some(loaded), Some(opened)) = (loaded.as_object_mut(), opened) {
+            loaded.insert("state".to_owned(), opened["state"].clone());
+        }
         sessions.push(loaded);
     }
     output.progress_ends();

@@ -58,13 +58,13 @@ pub struct TicketType {
 /// Why a file is no show.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    #[error("{path}: can't be read", path = path.display())]
+    #[error("{path}: can't be read")]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{path}: expected a name that ends in .toml or .json", path = path.display())]
+    #[error("{path}: expected a name that ends in .toml or .json")]
     Kind { path: PathBuf },
-    #[error("{path}: {reason}", path = path.display())]
+    #[error("{path}: {reason}")]
     Syntax { path: PathBuf, reason: String },
-    #[error("{path}: {field}: {reason}", path = path.display())]
+    #[error("{path}: {field}: {reason}")]
     Field { path: PathBuf, field: String, reason: String },
 }
 

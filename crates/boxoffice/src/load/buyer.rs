@@ -108,7 +108,7 @@ impl Buyer {
     }
 
     /// Sends the order until it is answered for good.
-    async fn order(&mut self) -> Step<Order> {
+    async fn order(&self) -> Step<Order> {
         let plan = &self.shared.plan;
         let payment_method = match self.wish.behaviour {
             Behaviour::PayAtOnce => Some(plan.methods.pay.as_str()),
