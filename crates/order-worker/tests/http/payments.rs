@@ -207,7 +207,34 @@ async fn a_provider_that_stays_away_ends_the_order() {
 }
 
 #[tokio::test]
-async fn lost_and_forged_callbacks_do_no_harm() {
+async fn money_whose_callback_was_lost_is_found_at_the_deadline() {
+    let pair = Pair::start_with(json!({ "drop_ratio": 1.0 }), short_hold).await;
+    let order_no = pair.rig.reserved(Some("sandbox")).await;
+    let order = pair.rig.has_status(&order_no, "PAID").await;
+    assert_eq!(order["payments"][0]["status"], "CAPTURED");
+    assert!(order["paidAt"].as_str() > order["expiresAt"].as_str(), "{order:#}");
+    pair.stop().await;
+}
+
+#[tokio::test]
+async fn an_order_whose_buyer_walked_away_expires_with_its_payment_closed() {
+    let pair = Pair::start_with(json!({}), short_hold).await;
+    let order_no = pair.rig.reserved(Some("sandbox-manual")).await;
+    let order = pair.rig.has_status(&order_no, "EXPIRED").await;
+    assert_eq!(order["payments"][0]["status"], "CLOSED");
+    assert_eq!(pair.at_provider(&payment_id(&order)).await["status"], "CLOSED");
+    pair.stop().await;
+}
+
+fn short_hold(config: &mut Config) {
+    config.orders.hold_s = 1;
+    config.orders.grace_s = 0;
+    config.orders.jitter_s = 0;
+    config.expiry.sweep_interval_ms = 50;
+}
+
+#[tokio::test]
+async fn forged_and_repeated_callbacks_do_no_harm() {
     let control = json!({ "forge_ratio": 1.0, "duplicate_ratio": 1.0 });
     let pair = Pair::start(control).await;
     let order_no = pair.rig.reserved(Some("sandbox")).await;

@@ -80,7 +80,9 @@ pub struct LogConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { filter: "info".to_owned(), format: LogFormat::Text }
+        // The client logs each of its steps; what matters of them, readiness says.
+        let filter = "info,rocketmq_client_rust=off,rocketmq_transport=off,rocketmq_runtime=warn";
+        Self { filter: filter.to_owned(), format: LogFormat::Text }
     }
 }
 
