@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus_rocketmq::{RocketBus, RocketConfig, SecretKey};
+use bus_rocketmq::{RocketBus, RocketConfig};
 use common::admin_http::{self, Ports};
 use common::auth::Tokens;
 use common::bus::{Bus, BusError, Group, Topology};
-use common::config::BrokerConfig;
 use common::life::{Failure, Life, Program};
 use common::pipeline::SinkPipeline;
 use common::readiness::Need;
@@ -32,7 +31,7 @@ pub const PROGRAM: Program = Program {
 /// # Errors
 /// A configuration that can't work, a port that is taken, a background task that panicked.
 pub async fn run(config: Config, life: Life) -> Result<(), Failure> {
-    let bus = RocketBus::connect(rocket(&config.broker)).await?;
+    let bus = RocketBus::connect(RocketConfig::of(&config.broker, PROGRAM.name)).await?;
     let running = Running::start(&config, life.clone(), Arc::new(bus)).await?;
     life.stopping().await;
     running.drain().await
@@ -118,26 +117,4 @@ fn topology(config: &Config) -> Topology {
     let broker_attempts_max = config.broker.broker_attempts_max;
     let groups = both.map(|name| Group { name, broker_attempts_max }).collect();
     Topology { topics: Vec::new(), groups }
-}
-
-/// The adapter's settings.
-fn rocket(broker: &BrokerConfig) -> RocketConfig {
-    let producer_group = if broker.producer_group.is_empty() {
-        PROGRAM.name.to_owned()
-    } else {
-        broker.producer_group.clone()
-    };
-    RocketConfig {
-        name_server: broker.name_server.clone(),
-        namespace: Some(broker.namespace.clone()).filter(|namespace| !namespace.is_empty()),
-        producer_group,
-        instance_name: PROGRAM.name.to_owned(),
-        access_key: broker.access_key.as_ref().map(|key| key.expose().to_owned()),
-        secret_key: broker.secret_key.as_ref().map(|key| SecretKey(key.expose().to_owned())),
-        send_timeout_ms: broker.send_timeout_ms,
-        pull_batch_max: broker.pull_batch_max as usize,
-        pull_suspend_ms: broker.pull_suspend_ms,
-        backoff_max_ms: broker.backoff_max_ms,
-        ..RocketConfig::default()
-    }
 }

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use common::bus::{IncomingMessage, dead_letter_topic, retry_topic};
 use common::pipeline::{Recorded, Unreadable};
-use contracts::{derived_event_id, properties as names};
+use contracts::{
+    Body, Envelope, NotificationMessage, OrderEventMessage, SaleChanged, StockEventMessage, Tag,
+    derived_event_id, properties as names, topics,
+};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -28,7 +31,9 @@ fn dead_letter(incoming: &IncomingMessage) -> DeadLetter {
     let given: Option<Uuid> = parsed(properties, names::EVENT_ID);
     let event_id = given.unwrap_or_else(|| {
         let topic = origin_topic.as_deref().unwrap_or_default();
-        derived_event_id(topic, &incoming.key, &incoming.tag, &incoming.body, None)
+        as_its_consumer_derives(topic, incoming).unwrap_or_else(|| {
+            derived_event_id(topic, &incoming.key, &incoming.tag, &incoming.body, None)
+        })
     });
     DeadLetter {
         event_id,
@@ -42,6 +47,22 @@ fn dead_letter(incoming: &IncomingMessage) -> DeadLetter {
         properties: properties.clone(),
         death: death(incoming),
     }
+}
+
+/// The id by which the consumer's inbox knows a message without an envelope, if it can be read.
+fn as_its_consumer_derives(topic: &str, incoming: &IncomingMessage) -> Option<Uuid> {
+    fn derive<B: Body>(tag: Tag, topic: &str, body: &[u8]) -> Option<Uuid> {
+        let message = B::read(tag, body).ok()?;
+        Some(Envelope::derived(topic, &message, body).event_id)
+    }
+    let tag: Tag = incoming.tag.parse().ok()?;
+    let derive = match (tag.topic(), tag) {
+        (topics::ORDER_TOPIC, _) => derive::<OrderEventMessage>,
+        (topics::STOCK_TOPIC, Tag::SaleChanged) => derive::<SaleChanged>,
+        (topics::STOCK_TOPIC, _) => derive::<StockEventMessage>,
+        (_, _) => derive::<NotificationMessage>,
+    };
+    derive(tag, topic, &incoming.body)
 }
 
 fn death(incoming: &IncomingMessage) -> Death {

@@ -1,4 +1,4 @@
-//! The whole worker, on a bus in memory and a real PostgreSQL.
+//! The whole worker on a real PostgreSQL: most of it on a bus in memory, once on RocketMQ.
 
 #![recursion_limit = "512"]
 
@@ -6,4 +6,5 @@ mod api;
 mod archive;
 mod outage;
 mod replay;
+mod rocketmq;
 mod stage;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::auth;
 use common::bus::memory::MemoryBus;
-use common::bus::{Bus as _, Destination, OutgoingMessage, Publisher as _, Subscription};
+use common::bus::{Bus, Destination, OutgoingMessage, Publisher as _, Subscription};
 use common::config::Provisioning;
 use common::ids;
 use common::life::Life;
@@ -47,6 +47,16 @@ impl Stage {
     }
 
     pub(crate) async fn on(bus: MemoryBus, change: impl FnOnce(&mut Config)) -> Self {
+        let of_the_worker = Arc::new(bus.client());
+        Self::on_any(bus, of_the_worker, change).await
+    }
+
+    /// The worker is a client of any broker; `bus` is the one in memory, if it is that.
+    pub(crate) async fn on_any(
+        bus: MemoryBus,
+        of_the_worker: Arc<dyn Bus>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let database = testing::postgres_database(&MIGRATOR, SCHEMA).await;
         let tokens = TempDir::new().expect("a directory");
         let mut config =
@@ -61,7 +71,7 @@ impl Stage {
         std::fs::write(tokens.path().join("tokens.toml"), token_file()).expect("written");
         let life = Life::new(PROGRAM);
         let running =
-            Running::start(&config, life.clone(), Arc::new(bus.client())).await.expect("it starts");
+            Running::start(&config, life.clone(), of_the_worker).await.expect("it starts");
         // An error means that another test was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let store = Store::new(database.pool.clone(), Duration::from_secs(10));

@@ -32,6 +32,17 @@ fn a_message_without_an_event_id_gets_the_same_one_each_time() {
 }
 
 #[test]
+fn a_readable_message_without_an_envelope_has_the_id_that_its_consumers_inbox_knows() {
+    let order = br#"{"orderNo":"A1","userId":7,"sessionId":3,"ticketId":5,"quantity":2,
+                     "eventType":"CREATED","eventTime":"2026-11-21T07:12:19.553003312"}"#;
+    let message = OrderEventMessage::read(Tag::OrderCreated, order).expect("readable");
+    let expected = Envelope::derived("ORDER_TOPIC", &message, order).event_id;
+    let incoming = IncomingMessage { body: Bytes::from_static(order), ..incoming(&[]) };
+    let letter = dead_letter(&incoming);
+    assert_eq!((letter.event_id, letter.derived), (expected, true));
+}
+
+#[test]
 fn an_event_id_that_is_none_is_derived() {
     assert!(dead_letter(&incoming(&[(names::EVENT_ID, "seven")])).derived);
 }
