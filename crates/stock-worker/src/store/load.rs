@@ -23,7 +23,7 @@ wanted AS MATERIALIZED ( \
   SELECT s FROM unnest($2::int8[]) AS t(s) \
   UNION SELECT session_id FROM stock.ticket_types WHERE ticket_id = ANY($3::int8[]) \
   UNION SELECT session_id FROM found) \
-SELECT 0::int2 AS kind, NULL::text AS a, NULL::text AS b, NULL::text AS c, NULL::text AS d, \
+SELECT 0 AS kind, NULL::text AS a, NULL::text AS b, NULL::text AS c, NULL::text AS d, \
   NULL::int8 AS m, NULL::int8 AS n, NULL::int8 AS o, NULL::int8 AS p, NULL::numeric AS price, \
   NULL::uuid AS id, now() AS t, NULL::timestamptz AS u \
 UNION ALL SELECT 1, order_no, currency, lines, reason, session_id, user_id, hold, version, NULL, \
@@ -87,7 +87,7 @@ impl Snapshot {
         row: &PgRow,
         epochs: &mut HashMap<SessionId, i64>,
     ) -> Result<(), sqlx::Error> {
-        match row.try_get::<i16, _>("kind")? {
+        match row.try_get::<i32, _>("kind")? {
             0 => self.facts.now = row.try_get("t")?,
             1 => {
                 let hold = hold(row)?;
