@@ -59,6 +59,7 @@ impl Desk {
     async fn ask(&self, gateway: &dyn Gateway, job: &Job) -> Outcome {
         let limit = Duration::from_millis(self.config.call_timeout_ms);
         let call = &job.call;
+        let _turn = gateway.turn().await;
         let answer = tokio::time::timeout(limit, async {
             match call.kind {
                 CallKind::Open => gateway.open(call).await.map(|answer| opened(call, answer)),

@@ -74,7 +74,7 @@ pub struct SandboxConfig {
     pub callback_tolerance_s: u64,
     pub request_timeout_ms: u64,
     pub connect_timeout_ms: u64,
-    /// Requests to the provider at once.
+    /// Calls to the provider at once; the others wait for their turn.
     pub requests_max: usize,
 }
 

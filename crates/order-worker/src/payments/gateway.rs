@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::readiness::{Need, Readiness};
+use tokio::sync::SemaphorePermit;
 
 use super::config::{GatewayKind, MethodConfig, PaymentConfig};
 use super::{Instant, Sandbox};
@@ -27,6 +28,11 @@ pub trait Gateway: Send + Sync + 'static {
     /// # Errors
     /// See [`GatewayError`].
     async fn refund(&self, call: &Call) -> Result<Refunded, GatewayError>;
+
+    /// Waits until one more call may be made; the call's time starts after that.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        None
+    }
 
     /// Whether it answers at all.
     ///

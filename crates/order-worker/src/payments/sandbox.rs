@@ -9,7 +9,7 @@ use common::readiness::Dependency;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::wire::{Payment, Problem, Refund};
 use super::config::SandboxConfig;
@@ -27,7 +27,7 @@ pub struct Sandbox {
     client: Client,
     config: SandboxConfig,
     base: String,
-    permits: Semaphore,
+    turns: Semaphore,
     dependency: Dependency,
 }
 
@@ -65,7 +65,7 @@ impl Sandbox {
         Ok(Self {
             client,
             base: config.url.trim_end_matches('/').to_owned(),
-            permits: Semaphore::new(config.requests_max),
+            turns: Semaphore::new(config.requests_max),
             config: config.clone(),
             dependency,
         })
@@ -81,7 +81,6 @@ impl Sandbox {
 
     /// Sends, and reads the whole answer: only then can the connection be used again.
     async fn send(&self, request: RequestBuilder) -> Result<Answer, Lost> {
-        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
         let sent = async {
             let response = request.bearer_auth(self.config.merchant_key.expose()).send().await?;
             let status = response.status();
@@ -176,6 +175,10 @@ impl Gateway for Sandbox {
             }
         };
         Ok(refund.outcome())
+    }
+
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
     }
 
     /// Asks only while the provider is away, or was never asked.
