@@ -65,11 +65,12 @@ CREATE TABLE stock.reservations (
 -- On columns that never change: updates stay HOT. For loading a session into Redis.
 CREATE INDEX reservations_session ON stock.reservations (session_id, order_no);
 
--- Tickets that a user holds or has bought, by session.
+-- Tickets that a user holds or has bought, by session. No CHECK on `held`: it would look at what an
+-- upsert proposes, and a batch that gives back proposes a negative number.
 CREATE TABLE stock.user_holds (
     session_id bigint NOT NULL,
     user_id    bigint NOT NULL,
-    held       bigint NOT NULL CHECK (held >= 0),
+    held       bigint NOT NULL,
     PRIMARY KEY (session_id, user_id)
 ) WITH (fillfactor = 70);
 
