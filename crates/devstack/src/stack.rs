@@ -1,3 +1,4 @@
+use std::env;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -10,6 +11,9 @@ use crate::servers::Servers;
 use crate::tokens::Tokens;
 use crate::workers::{Context, Override, Workers};
 use crate::{Console, Error, build};
+
+/// Set while the workspace's tests run: the workers were built together with them.
+pub const BUILT_VARIABLE: &str = "BOXOFFICE_BUILT";
 
 /// What is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -82,7 +86,8 @@ impl Stack {
         let Options { parts, data, console, overrides } = options;
         let paths = Paths::find()?;
         let tools = install::ensure(&paths, &console).await?;
-        if parts == Parts::All {
+        let is_built = env::var_os(BUILT_VARIABLE).is_some();
+        if parts == Parts::All && !is_built {
             build::workers(&paths).await?;
         }
         let run = RunDir::create(&paths.devstack, data, &console)?;

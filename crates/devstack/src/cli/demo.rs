@@ -79,9 +79,7 @@ pub(super) async fn demo(order: Demo, console: &Console) -> Result<ExitCode, Err
     };
     let clean = clean?;
     if !order.exit {
-        for line in stack.environment() {
-            answer(&format!("export {line}"));
-        }
+        answer(&format!("source {}", stack.write_environment_file()?.display()));
         console.line("it stays up with these addresses; Ctrl-C ends it");
         signals.unless(report_crashes(&stack, console)).await;
     }
@@ -138,19 +136,7 @@ async fn sell(stack: &Stack, order: &Demo, console: &Console) -> Result<bool, Er
 /// The operator's command line, told where everything is.
 fn boxoffice(stack: &Stack) -> Command {
     let mut command = Command::new(stack.paths.binary("boxoffice"));
-    command
-        .env("BOXOFFICE_TOKEN", &stack.tokens.operator)
-        .env("BOXOFFICE_DATABASE_URL", &stack.servers.postgres_url)
-        .env("BOXOFFICE_REDIS_URL", &stack.servers.redis_url)
-        .env("BOXOFFICE_GATEWAY_KEY", &stack.tokens.merchant_key);
-    if let Some(workers) = &stack.workers {
-        command
-            .env("BOXOFFICE_ORDER_URL", &workers.order.api)
-            .env("BOXOFFICE_STOCK_URL", &workers.stock.api)
-            .env("BOXOFFICE_NOTIFY_URL", &workers.notify.api)
-            .env("BOXOFFICE_DLQ_URL", &workers.dlq.api)
-            .env("BOXOFFICE_GATEWAY_URL", &workers.sandbox.api);
-    }
+    command.envs(stack.operator_environment());
     command
 }
 

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 
 use devstack::paths::Paths;
 use devstack::run_dir::Data;
-use devstack::{Console, Error, Options, Parts, Stack, build, command};
+use devstack::{BUILT_VARIABLE, Console, Error, Options, Parts, Stack, build, command};
 
 use super::signals::Signals;
 use super::up::EXIT_INTERRUPTED;
@@ -17,8 +17,9 @@ pub(super) async fn test(
 ) -> Result<ExitCode, Error> {
     let paths = Paths::find()?;
     let mut signals = Signals::new()?;
+    let is_built = needs_workers(&arguments);
     let prepared = signals.unless(async {
-        if needs_workers(&arguments) {
+        if is_built {
             build::everything(&paths).await?;
         }
         let options =
@@ -32,6 +33,9 @@ pub(super) async fn test(
         cargo.arg("--workspace");
     }
     cargo.args(arguments).envs(stack.test_environment());
+    if is_built {
+        cargo.env(BUILT_VARIABLE, "1");
+    }
     let status = signals.unless(command::show("cargo test", &mut cargo)).await;
     // A runner's summary is the last thing to be seen, so the servers end silently.
     stack.stop().await;
@@ -40,8 +44,10 @@ pub(super) async fn test(
     Ok(ExitCode::from(code.unwrap_or(u8::MAX)))
 }
 
-/// Whether the chosen tests start workers: those of the package `tests` do. For others cargo
-/// builds what is needed by itself.
+/// The packages whose tests start workers.
+const STARTING_WORKERS: [&str; 2] = ["tests", "devstack"];
+
+/// Whether the chosen tests may start workers. For others cargo builds what is needed by itself.
 fn needs_workers(arguments: &[OsString]) -> bool {
     let mut chosen = false;
     let mut arguments = arguments.iter().map(|argument| argument.to_string_lossy());
@@ -55,7 +61,7 @@ fn needs_workers(arguments: &[OsString]) -> bool {
             },
         };
         chosen = true;
-        if package == "tests" {
+        if STARTING_WORKERS.contains(&package.as_str()) {
             return true;
         }
     }
