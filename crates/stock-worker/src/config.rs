@@ -92,6 +92,7 @@ impl Validate for Config {
         problems.extend(in_section("gate", &self.gate));
         problems.extend(in_section("sale", &self.sale));
         problems.extend(self.inbox.outlives(&self.pipeline));
+        problems.extend(self.drain.outlives(&self.postgres));
         problems
     }
 }

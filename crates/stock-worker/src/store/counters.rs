@@ -64,12 +64,29 @@ async fn move_users(
     if sums.is_empty() {
         return Ok(Fit::Yes);
     }
+    // First the rows that are not there: an upsert would check a negative count as if it were new.
+    let grown = sums.iter().filter(|(_, tickets)| **tickets > 0);
+    let (sessions, users): (Vec<i64>, Vec<i64>) =
+        grown.map(|((session_id, user_id), _)| (session_id.get(), user_id.get())).unzip();
+    sqlx::query(
+        "INSERT INTO stock.user_holds (session_id, user_id, held) \
+         SELECT session_id, user_id, 0 \
+         FROM unnest($1::int8[], $2::int8[]) AS d(session_id, user_id) \
+         ORDER BY session_id, user_id ON CONFLICT DO NOTHING",
+    )
+    .bind(sessions)
+    .bind(users)
+    .execute(&mut *connection)
+    .await?;
+    // Rows come out of the first part sorted and locked, with their shift.
     let rows = sqlx::query(
-        "INSERT INTO stock.user_holds AS h (session_id, user_id, held) \
-         SELECT session_id, user_id, tickets \
-         FROM unnest($1::int8[], $2::int8[], $3::int8[]) AS d(session_id, user_id, tickets) \
-         ORDER BY session_id, user_id \
-         ON CONFLICT (session_id, user_id) DO UPDATE SET held = h.held + excluded.held \
+        "WITH locked AS MATERIALIZED ( \
+           SELECT d.* FROM unnest($1::int8[], $2::int8[], $3::int8[]) \
+             AS d(session_id, user_id, tickets) \
+           JOIN stock.user_holds AS u ON u.session_id = d.session_id AND u.user_id = d.user_id \
+           ORDER BY u.session_id, u.user_id FOR UPDATE OF u) \
+         UPDATE stock.user_holds AS h SET held = h.held + l.tickets \
+         FROM locked AS l WHERE h.session_id = l.session_id AND h.user_id = l.user_id \
          RETURNING h.session_id, h.user_id, h.held, (SELECT s.per_user_limit \
            FROM stock.sessions AS s WHERE s.session_id = h.session_id) AS per_user_limit",
     )

@@ -127,9 +127,11 @@ impl LoadLease {
         holds(&mut self.connection, self.session_id, &filter).await
     }
 
-    /// Gives the lease back.
-    pub async fn release(self) {
-        // The server frees the lock when the connection ends, however it ends.
+    /// Gives the lease back; once this returns, the next one can be taken.
+    pub async fn release(mut self) {
+        // The server frees the lock when the connection ends, however it ends, but only a moment
+        // later: so it is freed first.
+        let _ = sqlx::query("SELECT pg_advisory_unlock_all()").execute(&mut self.connection).await;
         let _ = self.connection.close().await;
     }
 }

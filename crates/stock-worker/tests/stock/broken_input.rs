@@ -46,7 +46,7 @@ async fn what_the_sale_refuses_is_said_with_its_reason() {
 async fn a_closed_sale_holds_nothing_more_but_sells_what_is_held() {
     let world = World::selling(10, 10).await;
     world.run(vec![world.created("O1", 1, &[(world.a, 1)])]).await;
-    world.store.set_state(world.session, SaleState::Closed).await.expect("written");
+    world.set_state(world.session, SaleState::Closed).await;
     world.publish(vec![world.created("O2", 1, &[(world.a, 1)]), world.paid("O1")]).await;
     world.quiet().await;
     assert_eq!(world.said("O1"), ["DEDUCTED", "CONFIRMED"]);

@@ -87,7 +87,8 @@ async fn a_loaded_session_has_every_live_hold_tombstone_and_user() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn loading_in_the_middle_of_a_sale_loses_nothing() {
     let sale = Sale { total_a: 150, total_b: 0, per_user_limit: None };
-    let world = World::with(sale, Delivery { batch_max: 8, ..Delivery::default() }).await;
+    let world =
+        World::with(sale, Delivery { batch_max: 8, in_flight_max: 4, ..Delivery::default() }).await;
     world.consume().await;
     let mut messages = Vec::new();
     for n in 0..300 {

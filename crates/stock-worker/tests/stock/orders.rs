@@ -45,7 +45,7 @@ async fn every_message_twice_and_shuffled_says_everything_once() {
         let order = DeliveryOrder::Shuffled { seed };
         let options = MemoryOptions { copies: 2, order, ..MemoryOptions::default() };
         let sale = Sale { total_a: 40, total_b: 0, per_user_limit: None };
-        let world = World::with(sale, Delivery { options, batch_max: 7 }).await;
+        let world = World::with(sale, Delivery { options, batch_max: 7, in_flight_max: 4 }).await;
         let mut messages = Vec::new();
         for order in 0..20 {
             let order_no = format!("O{order}");

@@ -58,7 +58,6 @@ async fn of_many_processes_one_says_it() {
 #[tokio::test]
 async fn every_change_of_a_sale_raises_its_version() {
     let world = World::selling(1, 5).await;
-    world.quiet().await;
     let sale = Sale { total_a: 2, total_b: 5, per_user_limit: Some(3) };
     world.put(world.session, world.a, world.b, &sale).await;
     world.put(world.session, world.a, world.b, &sale).await;

@@ -22,6 +22,7 @@ use stock_worker::handlers;
 use stock_worker::loading::Loader;
 use stock_worker::stock::Stock;
 use stock_worker::store::{MIGRATIONS, NewSession, NewShow, NewTicketType, SCHEMA, Store};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// How long anything may take before a test has failed.
@@ -59,11 +60,13 @@ pub(crate) struct Sale {
 pub(crate) struct Delivery {
     pub(crate) options: MemoryOptions,
     pub(crate) batch_max: usize,
+    /// Batches in hand at once; with one, batches are decided in the order of their messages.
+    pub(crate) in_flight_max: usize,
 }
 
 impl Default for Delivery {
     fn default() -> Self {
-        Self { options: MemoryOptions::default(), batch_max: 256 }
+        Self { options: MemoryOptions::default(), batch_max: 256, in_flight_max: 1 }
     }
 }
 
@@ -82,17 +85,17 @@ impl World {
             .expect("a filter");
         let database = testing::postgres_database(&MIGRATIONS, SCHEMA).await;
         let bus = MemoryBus::new(delivery.options);
-        let world = Self::on(database, bus, delivery.batch_max).await;
+        let world = Self::on(database, bus, (delivery.batch_max, delivery.in_flight_max)).await;
         world.put(world.session, world.a, world.b, &sale).await;
         world.open(world.session).await;
         world.loader.load(world.session).await.expect("loaded");
         world
     }
 
-    async fn on(database: TestDatabase, bus: MemoryBus, batch_max: usize) -> Self {
+    async fn on(database: TestDatabase, bus: MemoryBus, batches: (usize, usize)) -> Self {
         let mut config =
             Config { postgres: testing::postgres_config(&database.url), ..Config::default() };
-        config.pipeline.batch_max = batch_max;
+        (config.pipeline.batch_max, config.pipeline.in_flight_max) = batches;
         config.pipeline.retry_delays_ms = vec![20];
         config.pipeline.backoff_min_ms = 5;
         config.pipeline.backoff_max_ms = 20;
@@ -152,11 +155,17 @@ impl World {
             ticket_types: vec![ticket(a, "A", sale.total_a), ticket(b, "B", sale.total_b)],
         };
         let show = NewShow { show_id: ShowId(1), name: "Show".to_owned(), sessions: vec![session] };
-        self.store.put_show(show).await.expect("written").expect("allowed");
+        let stored = self.store.put_show(show).await.expect("written").expect("allowed");
+        self.worker.runtime.relay.hand_over(stored.rows, Instant::now());
     }
 
     pub(crate) async fn open(&self, session: SessionId) {
-        self.store.set_state(session, SaleState::Open).await.expect("written").expect("there");
+        self.set_state(session, SaleState::Open).await;
+    }
+
+    pub(crate) async fn set_state(&self, session: SessionId, state: SaleState) {
+        let update = self.store.set_state(session, state).await.expect("written").expect("there");
+        self.worker.runtime.relay.hand_over(update.row.into_iter().collect(), Instant::now());
     }
 
     /// Starts to consume, as one more process would.
@@ -267,6 +276,13 @@ impl World {
             .map(|row| (row.ticket_id, row.available()))
             .collect();
         assert_eq!(self.redis().await.stock, free, "Redis and PostgreSQL differ");
+    }
+}
+
+impl Drop for World {
+    /// Its database goes, so its tasks should.
+    fn drop(&mut self) {
+        self.worker.life.tasks.stop.cancel();
     }
 }
 
