@@ -13,7 +13,6 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-#[cfg(feature = "testing")]
 pub mod conformance;
 pub mod memory;
 pub mod topology;

@@ -22,6 +22,5 @@ pub mod problem;
 pub mod readiness;
 pub mod redis;
 pub mod telemetry;
-#[cfg(feature = "testing")]
 pub mod testing;
 pub mod worker;

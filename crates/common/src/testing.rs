@@ -1,4 +1,7 @@
-//! Databases, addresses and names for tests on real servers (feature `testing`).
+//! Databases, addresses and names for tests on real servers.
+//!
+//! Part of every build, so that tests and workers share what was compiled; a worker uses none of
+//! it, and has none of it in its binary.
 //!
 //! `cargo stack test` starts the servers and says where they are, in environment variables. A
 //! test without them panics and says so: it is never skipped.

@@ -313,6 +313,7 @@ impl Validate for Config {
         ]
         .concat();
         problems.extend(self.inbox.outlives(&self.pipeline));
+        problems.extend(self.drain.outlives(&self.postgres));
         // A letter that is begun in the first half of its lease must end within it.
         let (limit, lease) = (self.smtp.timeout_ms, self.delivery.lease_ms);
         if self.channels.email == Service::Smtp && limit > lease / 2 {

@@ -157,6 +157,7 @@ impl Validate for Config {
         ]
         .concat();
         problems.extend(self.inbox.outlives(&self.pipeline));
+        problems.extend(self.drain.outlives(&self.postgres));
         problems
     }
 }

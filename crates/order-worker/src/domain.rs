@@ -17,10 +17,13 @@ mod refund;
 mod stock;
 
 pub use create::Refusal;
-pub use decide::{Decision, Decided, decide};
+pub use decide::{Decided, Decision, decide};
 pub use event::{Call, CallKind, Event, Notice, Reply, Work};
 pub use facts::{Facts, Policy, Sale, SaleTicket};
 pub use message::{
     Captured, Message, NewLine, NewOrder, Origin, ProviderEvent, RefundOutcome, Step,
 };
 pub use order::{Line, Order, Payment, PaymentStatus, Refund, RefundStatus, Status};
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! One request of RocketMQ's remoting protocol: which brokers does a name server know?
+//! Two requests of RocketMQ's remoting protocol.
 //!
 //! A frame is its length, the length of its header, the header as JSON, and the body. Lengths
 //! are 32 bits, big end first; the top byte of the header's length is its encoding, 0 for JSON.
@@ -11,25 +11,38 @@ use tokio::net::TcpStream;
 
 /// `RequestCode.GET_BROKER_CLUSTER_INFO`.
 const GET_BROKER_CLUSTER_INFO: u32 = 106;
+/// `RequestCode.UPDATE_BROKER_CONFIG`.
+const UPDATE_BROKER_CONFIG: u32 = 25;
 const HEADER_LENGTH_MASK: u32 = 0x00ff_ffff;
 const FRAME_MAX_BYTES: u32 = 1024 * 1024;
 
 /// Whether `broker` has registered itself with the name server at `address`.
 pub(super) async fn knows_broker(address: &str, broker: &str) -> io::Result<bool> {
+    let answer = ask(address, &request(GET_BROKER_CLUSTER_INFO, b"")).await?;
+    Ok(names_broker(&answer, broker))
+}
+
+/// Makes the broker at `address` register itself now: that is what it does when it is given its
+/// permission, even if it is the one that it has (to be read and written).
+pub(super) async fn register_now(address: &str) -> io::Result<()> {
+    ask(address, &request(UPDATE_BROKER_CONFIG, b"brokerPermission=6\n")).await.map(drop)
+}
+
+async fn ask(address: &str, request: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(&request()).await?;
+    stream.write_all(request).await?;
     let length = stream.read_u32().await?;
     if length > FRAME_MAX_BYTES {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let mut frame = vec![0; length as usize];
     stream.read_exact(&mut frame).await?;
-    Ok(names_broker(&frame, broker))
+    Ok(frame)
 }
 
-fn request() -> Vec<u8> {
+fn request(code: u32, body: &[u8]) -> Vec<u8> {
     let header = json!({
-        "code": GET_BROKER_CLUSTER_INFO,
+        "code": code,
         "language": "OTHER",
         "version": 0,
         "opaque": 1,
@@ -37,8 +50,9 @@ fn request() -> Vec<u8> {
         "serializeTypeCurrentRPC": "JSON",
     });
     let header = header.to_string().into_bytes();
-    let length = u32::try_from(header.len()).expect("the header is short");
-    [(4 + length).to_be_bytes().as_slice(), &length.to_be_bytes(), &header].concat()
+    let length = |bytes: usize| u32::try_from(bytes).expect("requests are short").to_be_bytes();
+    let all = length(4 + header.len() + body.len());
+    [all.as_slice(), &length(header.len()), &header, body].concat()
 }
 
 /// Looks into the body as text: its JSON has numbers as keys, which no strict parser reads.
@@ -69,10 +83,10 @@ mod tests {
 
     #[test]
     fn a_request_states_its_lengths() {
-        let frame = request();
+        let frame = request(GET_BROKER_CLUSTER_INFO, b"body");
         let length = u32::from_be_bytes(frame[..4].try_into().unwrap());
         let header = u32::from_be_bytes(frame[4..8].try_into().unwrap());
         assert_eq!(length as usize, frame.len() - 4);
-        assert_eq!(header as usize, frame.len() - 8);
+        assert_eq!(header as usize, frame.len() - 8 - b"body".len());
     }
 }

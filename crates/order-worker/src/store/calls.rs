@@ -8,13 +8,15 @@ use sqlx::postgres::PgRow;
 use super::Store;
 use crate::domain::{Call, CallKind};
 
-/// One call of a payment at a time: an older one that is still there goes first.
+/// One call of a payment at a time. A close (kind 1) goes before an open that is still there: the
+/// provider then never opens it. Otherwise the older one goes first.
 const CLAIM: &str = "\
     UPDATE orders.calls AS c SET lease_until = now() + $2::float8 * interval '1 second' \
     FROM (SELECT call_id FROM orders.calls AS due WHERE lease_until < now() \
             AND NOT EXISTS (SELECT FROM orders.calls AS other \
               WHERE other.payment_id = due.payment_id AND other.call_id <> due.call_id \
-                AND (other.created_at, other.call_id) < (due.created_at, due.call_id)) \
+                AND (other.kind <> 1, other.created_at, other.call_id) \
+                  < (due.kind <> 1, due.created_at, due.call_id)) \
           ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED) AS d \
     WHERE c.call_id = d.call_id RETURNING c.*";
 

@@ -27,9 +27,9 @@ use tokio::task::JoinHandle;
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-pub struct Options {
-    pub bus: MemoryOptions,
-    pub hold_s: u32,
+pub(crate) struct Options {
+    pub(crate) bus: MemoryOptions,
+    pub(crate) hold_s: u32,
 }
 
 impl Default for Options {
@@ -38,9 +38,9 @@ impl Default for Options {
     }
 }
 
-pub struct Stage {
-    pub bus: MemoryBus,
-    pub door: Door,
+pub(crate) struct Stage {
+    pub(crate) bus: MemoryBus,
+    pub(crate) door: Door,
     database: TestDatabase,
     life: Life,
     worker: JoinHandle<Result<(), Failure>>,
@@ -48,11 +48,12 @@ pub struct Stage {
 
 impl Stage {
     /// Starts the worker and tells it of the sale.
-    pub async fn open(options: Options) -> Self {
+    pub(crate) async fn open(options: Options) -> Self {
         let database = postgres_database(&MIGRATOR, SCHEMA).await;
         let url: url::Url = database.url.parse().expect("it is a URL");
         let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
         let door = Door::before(server).await;
+        door.open();
         let mut through = url;
         through.set_host(Some("127.0.0.1")).unwrap();
         through.set_port(Some(door.address().port())).unwrap();
@@ -79,16 +80,16 @@ impl Stage {
         stage
     }
 
-    pub async fn publish_order(&self, tag: Tag, message: &OrderEventMessage) {
+    pub(crate) async fn publish_order(&self, tag: Tag, message: &OrderEventMessage) {
         self.publish_body(tag, message.order_no.as_str(), message).await;
     }
 
-    pub async fn publish_stock(&self, message: &StockEventMessage) {
+    pub(crate) async fn publish_stock(&self, message: &StockEventMessage) {
         self.publish_stock_together(std::slice::from_ref(message)).await;
     }
 
     /// In one send, so that they come in one batch.
-    pub async fn publish_stock_together(&self, messages: &[StockEventMessage]) {
+    pub(crate) async fn publish_stock_together(&self, messages: &[StockEventMessage]) {
         let messages = messages
             .iter()
             .map(|message| {
@@ -104,7 +105,7 @@ impl Stage {
     }
 
     /// Whatever somebody may send.
-    pub async fn publish_raw(&self, topic: &str, tag: &str, body: &str, envelope: &[(&str, &str)]) {
+    pub(crate) async fn publish_raw(&self, topic: &str, tag: &str, body: &str, envelope: &[(&str, &str)]) {
         let properties = envelope
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -127,7 +128,7 @@ impl Stage {
     }
 
     /// What the worker has published about the order, in order.
-    pub fn said_about(&self, order_no: &str) -> Vec<OutgoingMessage> {
+    pub(crate) fn said_about(&self, order_no: &str) -> Vec<OutgoingMessage> {
         self.bus
             .published()
             .into_iter()
@@ -143,7 +144,7 @@ impl Stage {
     }
 
     /// The tags of all that, by the order's version, once nothing more is pending.
-    pub async fn settled(&self, order_no: &str) -> Vec<Tag> {
+    pub(crate) async fn settled(&self, order_no: &str) -> Vec<Tag> {
         self.until("the outbox is empty", async || {
             self.count("SELECT count(*) FROM orders.outbox WHERE sent_at IS NULL").await == 0
                 && self.count("SELECT count(*) FROM orders.calls").await == 0
@@ -154,7 +155,7 @@ impl Stage {
         said.iter().map(|message| message.tag.parse().unwrap()).collect()
     }
 
-    pub async fn until_said(&self, order_no: &str, tag: Tag, times: usize) {
+    pub(crate) async fn until_said(&self, order_no: &str, tag: Tag, times: usize) {
         let what = format!("{order_no} says {tag} {times} times");
         self.until(&what, async || {
             let said = self.said_about(order_no);
@@ -163,7 +164,7 @@ impl Stage {
         .await;
     }
 
-    pub async fn status(&self, order_no: &str) -> Option<OrderStatus> {
+    pub(crate) async fn status(&self, order_no: &str) -> Option<OrderStatus> {
         let row = sqlx::query("SELECT status FROM orders.orders WHERE order_no = $1")
             .bind(order_no)
             .fetch_optional(&self.database.pool)
@@ -172,12 +173,12 @@ impl Stage {
         OrderStatus::from_code(row.get("status"))
     }
 
-    pub async fn until_status(&self, order_no: &str, status: OrderStatus) {
+    pub(crate) async fn until_status(&self, order_no: &str, status: OrderStatus) {
         let what = format!("{order_no} is {status:?}");
         self.until(&what, async || self.status(order_no).await == Some(status)).await;
     }
 
-    pub async fn until_inbox(&self, group: &str, entries: i64) {
+    pub(crate) async fn until_inbox(&self, group: &str, entries: i64) {
         let what = format!("the inbox of {group} has {entries} entries");
         self.until(&what, async || {
             let row = sqlx::query("SELECT count(*) FROM orders.inbox WHERE consumer_group = $1")
@@ -190,7 +191,7 @@ impl Stage {
         .await;
     }
 
-    pub async fn until_not_ready(&self, dependency: &str) {
+    pub(crate) async fn until_not_ready(&self, dependency: &str) {
         self.until("the worker says what is away", async || {
             let snapshot = self.life.readiness.snapshot();
             !snapshot.ready
@@ -200,7 +201,7 @@ impl Stage {
     }
 
     /// Everything that was given back: retries and dead letters.
-    pub fn given_back(&self) -> Vec<OutgoingMessage> {
+    pub(crate) fn given_back(&self) -> Vec<OutgoingMessage> {
         self.bus
             .published()
             .into_iter()
@@ -208,7 +209,7 @@ impl Stage {
             .collect()
     }
 
-    pub async fn dead_letters(&self, count: usize) -> Vec<OutgoingMessage> {
+    pub(crate) async fn dead_letters(&self, count: usize) -> Vec<OutgoingMessage> {
         let dead = || {
             self.given_back()
                 .into_iter()
@@ -236,7 +237,7 @@ impl Stage {
     }
 
     /// Drains the worker; it must end well.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         self.life.tasks.stop.cancel();
         let ended = tokio::time::timeout(PATIENCE, self.worker).await.expect("the drain ends");
         ended.expect("the worker does not panic").expect("the worker ends well");
@@ -282,7 +283,7 @@ fn sale() -> SaleChanged {
 }
 
 /// A command for two tickets of type 5.
-pub fn create(order_no: &str) -> OrderEventMessage {
+pub(crate) fn create(order_no: &str) -> OrderEventMessage {
     let mut message =
         OrderEventMessage::new(OrderEventType::Create, OrderNo::new(order_no).unwrap());
     message.user_id = Some(UserId(7));
@@ -293,7 +294,7 @@ pub fn create(order_no: &str) -> OrderEventMessage {
 }
 
 /// What stock-worker says about an order of [`create`].
-pub fn stock_fact(operation: StockOperation, order_no: &str) -> StockEventMessage {
+pub(crate) fn stock_fact(operation: StockOperation, order_no: &str) -> StockEventMessage {
     let mut message = StockEventMessage::new(operation);
     message.order_no = OrderNo::new(order_no).ok();
     message.session_id = Some(SessionId(3));
