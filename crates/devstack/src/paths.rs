@@ -45,7 +45,8 @@ impl Paths {
 
 /// Test programs lie one deeper, in `deps`.
 fn binaries_of(program: &Path) -> PathBuf {
-    let directory = program.parent().unwrap_or(Path::new("."));
+    let here = Path::new(".");
+    let directory = program.parent().unwrap_or(here);
     match directory.file_name() {
         Some(name) if name == "deps" => directory.parent().unwrap_or(directory).to_owned(),
         _ => directory.to_owned(),
@@ -57,7 +58,8 @@ fn workspace_of(here: &Path) -> PathBuf {
     let around = here.ancestors().find(|directory| {
         directory.join("Cargo.toml").is_file() && directory.join("crates/devstack").is_dir()
     });
-    around.unwrap_or_else(|| Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))).to_owned()
+    let built_in = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    around.unwrap_or(built_in).to_owned()
 }
 
 #[cfg(test)]

@@ -47,9 +47,9 @@ impl Servers {
     ) -> Result<Self, Error> {
         let context = Context { tools, paths, run, console };
         let (postgres, redis, rocketmq) = tokio::try_join!(
-            tries(|| postgres::start(context)),
-            tries(|| redis::start(context)),
-            tries(|| rocketmq::start(context)),
+            tries(|| Box::pin(postgres::start(context))),
+            tries(|| Box::pin(redis::start(context))),
+            tries(|| Box::pin(rocketmq::start(context))),
         )?;
         Ok(Self {
             postgres_admin_url: postgres.url("postgres"),

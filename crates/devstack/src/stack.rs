@@ -92,7 +92,7 @@ impl Stack {
         }
         let run = RunDir::create(&paths.devstack, data, &console)?;
         console.line(format!("starting in {}", run.path().display()));
-        let servers = Servers::start(&tools, &paths, &run, &console).await?;
+        let servers = Box::pin(Servers::start(&tools, &paths, &run, &console)).await?;
         let tokens = Tokens::generate();
         let context = Context {
             servers: &servers,
@@ -104,7 +104,7 @@ impl Stack {
         };
         let workers = match parts {
             Parts::Servers => None,
-            Parts::All => Some(Workers::start(context).await?),
+            Parts::All => Some(Box::pin(Workers::start(context)).await?),
         };
         Ok(Self { workers, servers, tokens, paths, tools, run })
     }

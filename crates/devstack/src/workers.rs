@@ -92,9 +92,9 @@ impl Workers {
         let tokens_file = context.run.path().join("tokens.toml");
         write(&tokens_file, &context.tokens.file())?;
         let sandbox_port = ports::free()?;
-        let worker = |kind| start_worker(context, kind, &tokens_file, sandbox_port);
+        let worker = |kind| Box::pin(start_worker(context, kind, &tokens_file, sandbox_port));
         let (sandbox, order, stock, notify, dlq) = tokio::try_join!(
-            start_sandbox(context, sandbox_port),
+            Box::pin(start_sandbox(context, sandbox_port)),
             worker(Kind::Order),
             worker(Kind::Stock),
             worker(Kind::Notify),

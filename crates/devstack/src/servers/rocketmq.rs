@@ -1,5 +1,6 @@
 use std::ffi::OsString;
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
@@ -10,6 +11,8 @@ use crate::process::{Process, Spec};
 use crate::{Error, ports};
 
 const READY_MAX: Duration = Duration::from_secs(60);
+/// What the broker prints when all of it has been started.
+const BOOTED: &str = "boot success";
 const BROKER_NAME: &str = "broker-a";
 /// The broker listens two below its port (for whoever has priority) and one above (for replicas).
 const BROKER_PORTS: [i16; 3] = [-2, 0, 1];
@@ -51,12 +54,25 @@ pub(super) async fn start(context: Context<'_>) -> Result<RocketMq, Error> {
         .await?;
     let port = ports::free_beside(&BROKER_PORTS)?;
     let broker = start_broker(context, &name_server, port).await?;
-    let is_registered =
-        || async { remoting::knows_broker(&name_server, BROKER_NAME).await.unwrap_or(false) };
-    broker.ready(READY_MAX, is_registered).await?;
-    let address = format!("{name_server} (broker 127.0.0.1:{port})");
+    let broker_address = format!("127.0.0.1:{port}");
+    broker.ready(READY_MAX, || is_registered(&name_server, &broker_address, broker.log())).await?;
+    let address = format!("{name_server} (broker {broker_address})");
     context.ready("RocketMQ", &address, since);
     Ok(RocketMq { name_server, namesrv, broker })
+}
+
+/// Whether the name server leads to the broker. A broker that is up and not known there has
+/// looked for the name server a moment too early, and would try again in ten seconds: it is told
+/// to do so now.
+async fn is_registered(name_server: &str, broker: &str, log: &Path) -> bool {
+    if remoting::knows_broker(name_server, BROKER_NAME).await.unwrap_or(false) {
+        return true;
+    }
+    if fs::read_to_string(log).is_ok_and(|log| log.contains(BOOTED)) {
+        // If it fails it is asked again.
+        let _asked = remoting::register_now(broker).await;
+    }
+    false
 }
 
 async fn start_namesrv(context: Context<'_>, port: u16) -> Result<Process, Error> {
