@@ -196,14 +196,9 @@ impl Worker {
     ///
     /// # Errors
     /// A background task that panicked.
-    pub async fn drain(
-        self,
-        mut ports: Ports,
-        last: impl AsyncFnOnce(),
-    ) -> Result<(), Failure> {
-        let sources = std::mem::take(
-            &mut *self.sources.lock().unwrap_or_else(PoisonError::into_inner),
-        );
+    pub async fn drain(self, mut ports: Ports, last: impl AsyncFnOnce()) -> Result<(), Failure> {
+        let sources =
+            std::mem::take(&mut *self.sources.lock().unwrap_or_else(PoisonError::into_inner));
         for source in &sources {
             source.stop();
         }

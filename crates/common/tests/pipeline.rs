@@ -247,10 +247,7 @@ fn message(key: &str, body: &str) -> OutgoingMessage {
         tag: "ADD".into(),
         key: key.into(),
         body: Bytes::copy_from_slice(body.as_bytes()),
-        properties: BTreeMap::from([(
-            properties::EVENT_ID.to_owned(),
-            Uuid::now_v7().to_string(),
-        )]),
+        properties: BTreeMap::from([(properties::EVENT_ID.to_owned(), Uuid::now_v7().to_string())]),
         delay: None,
     }
 }
@@ -329,10 +326,13 @@ async fn of_several_messages_of_one_key_only_the_refused_one_is_given_back() {
     world.publish(&[("k", "10")]).await;
     world.until(|database| database.inbox.len() == 6).await;
     assert_eq!(world.sum("k"), 23);
-    assert!(world.bus.published().iter().all(|message| !matches!(
-        message.destination,
-        Destination::Dead { .. }
-    )));
+    assert!(
+        world
+            .bus
+            .published()
+            .iter()
+            .all(|message| !matches!(message.destination, Destination::Dead { .. }))
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,7 +19,11 @@ use crate::store::{Store, calls_left};
 pub enum Key {
     Order(OrderNo),
     /// An order that may not be there yet: what makes two creations the same.
-    Creation { session_id: SessionId, caller: String, idempotency_key: String },
+    Creation {
+        session_id: SessionId,
+        caller: String,
+        idempotency_key: String,
+    },
 }
 
 impl fmt::Display for Key {
@@ -79,14 +83,12 @@ impl Aggregate for Orders {
                 }
             }
         }
-        let snapshot =
-            self.store.load(request.group, &keys, &creations, request.events).await?;
+        let snapshot = self.store.load(request.group, &keys, &creations, request.events).await?;
         let sales = self.sales.current(sessions_of(&request), &self.store).await?;
         let mut by_number: HashMap<OrderNo, Order> = HashMap::new();
         let mut by_creation: HashMap<(SessionId, String, String), OrderNo> = HashMap::new();
         for order in snapshot.orders {
-            let creation =
-                (order.session_id, order.caller.clone(), order.idempotency_key.clone());
+            let creation = (order.session_id, order.caller.clone(), order.idempotency_key.clone());
             by_creation.insert(creation, order.order_no.clone());
             by_number.insert(order.order_no.clone(), order);
         }
@@ -148,14 +150,9 @@ impl Aggregate for Orders {
 }
 
 /// The order that has the number a creation wants, if some other order has it.
-fn taken_number(
-    messages: &[&Message],
-    by_number: &HashMap<OrderNo, Order>,
-) -> Option<OrderNo> {
+fn taken_number(messages: &[&Message], by_number: &HashMap<OrderNo, Order>) -> Option<OrderNo> {
     messages.iter().find_map(|message| match message {
-        Message::Create(new) if by_number.contains_key(&new.order_no) => {
-            Some(new.order_no.clone())
-        }
+        Message::Create(new) if by_number.contains_key(&new.order_no) => Some(new.order_no.clone()),
         _ => None,
     })
 }

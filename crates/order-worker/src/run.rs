@@ -121,8 +121,7 @@ fn keep_time(
     let interval = Duration::from_millis(config.orders.sale_refresh_ms);
     let refresh = sales.clone().keep_fresh(store.clone(), interval, known, life.stop());
     life.tasks.spawn("sales", refresh);
-    let sweep =
-        Sweep { store: store.clone(), queue: queue.clone(), config: config.expiry.clone() };
+    let sweep = Sweep { store: store.clone(), queue: queue.clone(), config: config.expiry.clone() };
     life.tasks.spawn("expiry", sweep.run(life.stop()));
 }
 

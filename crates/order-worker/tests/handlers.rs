@@ -130,10 +130,7 @@ async fn the_same_command_under_another_event_is_the_same_order() {
     other.user_id = Some(contracts::UserId(77));
     stage.publish_order(Tag::OrderCreate, &other).await;
     let dead = stage.dead_letters(1).await;
-    assert_eq!(
-        dead[0].properties[properties::ERROR],
-        "1: orderNo: A1 is taken by another order"
-    );
+    assert_eq!(dead[0].properties[properties::ERROR], "1: orderNo: A1 is taken by another order");
     stage.close().await;
 }
 
@@ -156,7 +153,8 @@ async fn what_cannot_be_read_is_dead_at_once_with_the_field_and_harms_nobody() {
     let stage = Stage::open(Options::default()).await;
     let good = create("GOOD").to_body().unwrap();
     let good = std::str::from_utf8(&good).unwrap();
-    let cases: [(&str, &[(&str, &str)], &str); 6] = [
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+    let cases: [Case<'_>; 6] = [
         ("{", &[], "body: not JSON"),
         (r#"{"userId":7}"#, &[], "orderNo: required"),
         (

@@ -196,10 +196,11 @@ async fn q3_finds_every_difference_to_the_providers_books() {
         let report = world.audit(Quiet::Assumed).await;
         assert_eq!((report.broken(), report.violations()), (vec!["Q3"], 1), "{report:#?}");
     }
-    let mut books = world.books.lock().expect("books");
-    books.orders = orders;
-    books.forgeries_believed = 1;
-    drop(books);
+    {
+        let mut books = world.books.lock().expect("books");
+        books.orders = orders;
+        books.forgeries_believed = 1;
+    }
     assert_eq!(world.broken().await, ["Q3"]);
 }
 

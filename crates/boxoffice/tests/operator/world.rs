@@ -167,7 +167,8 @@ async fn orders(
         })
         .into_iter()
         .collect();
-    match rest.next().and(items.first()) {
+    let has_more = rest.next().is_some();
+    match items.first().filter(|_| has_more) {
         Some(item) => Json(json!({ "next": item["orderNo"], "items": items })),
         None => Json(json!({ "items": items })),
     }

@@ -55,7 +55,7 @@ fn needs_workers(arguments: &[OsString]) -> bool {
         let package = match argument.as_ref() {
             "--" => break,
             "-p" | "--package" => arguments.next().unwrap_or_default().into_owned(),
-            other => match other.strip_prefix("--package=").or(other.strip_prefix("-p")) {
+            other => match other.strip_prefix("--package=").or_else(|| other.strip_prefix("-p")) {
                 Some(package) => package.to_owned(),
                 None => continue,
             },

@@ -163,8 +163,11 @@ fn build(new: &NewOrder, lines: Vec<Line>, total: Amount, facts: &Facts) -> Orde
     let policy = &facts.policy;
     let hold = sale.and_then(|sale| sale.hold).unwrap_or(policy.hold);
     let expires_at = facts.now + hold;
-    let channels =
-        if new.channels.is_empty() { policy.default_channels.clone() } else { new.channels.clone() };
+    let channels = if new.channels.is_empty() {
+        policy.default_channels.clone()
+    } else {
+        new.channels.clone()
+    };
     Order {
         order_no: new.order_no.clone(),
         session_id: new.session_id,
@@ -219,9 +222,8 @@ pub(super) fn repeat(order: &Order, new: &NewOrder) -> Decided {
         Origin::Request => {
             Ok(Decision::unchanged(Reply::KeyReused { order_no: order.order_no.clone() }))
         }
-        Origin::Message => Err(Undecided::Dead(format!(
-            "orderNo: {} is taken by another order",
-            order.order_no
-        ))),
+        Origin::Message => {
+            Err(Undecided::Dead(format!("orderNo: {} is taken by another order", order.order_no)))
+        }
     }
 }

@@ -11,10 +11,15 @@ pub enum Event {
     Reserved,
     Paid,
     Confirmed,
-    Cancelled { reason: CancelReason },
+    Cancelled {
+        reason: CancelReason,
+    },
     Refunded,
     /// Tell the buyer, on each of the order's channels.
-    Notify { notice: Notice, channel: contracts::Channel },
+    Notify {
+        notice: Notice,
+        channel: contracts::Channel,
+    },
 }
 
 /// What the buyer is told: one for each transition that a buyer sees.

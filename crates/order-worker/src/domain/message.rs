@@ -1,6 +1,4 @@
-use contracts::{
-    Amount, Channel, Currency, OrderNo, Quantity, SessionId, TicketId, UserId,
-};
+use contracts::{Amount, Channel, Currency, OrderNo, Quantity, SessionId, TicketId, UserId};
 
 /// Everything that can happen to an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,24 +7,46 @@ pub enum Message {
     /// The buyer cancels.
     Cancel,
     /// The buyer pays, or pays again in another way.
-    Pay { method: String },
+    Pay {
+        method: String,
+    },
     StockDeducted,
-    StockRejected { on: Step, reason: String },
+    StockRejected {
+        on: Step,
+        reason: String,
+    },
     StockConfirmed,
     StockRolledBack,
     /// The sweep found the deadline behind the database's clock.
     DeadlinePassed,
     /// The provider knows the payment and waits for the buyer.
-    PaymentOpened { payment_id: String, provider_payment_id: String },
+    PaymentOpened {
+        payment_id: String,
+        provider_payment_id: String,
+    },
     PaymentCaptured(Captured),
-    PaymentFailed { payment_id: String, reason: String },
+    PaymentFailed {
+        payment_id: String,
+        reason: String,
+    },
     /// The provider will take no money under this payment any more.
-    PaymentClosed { payment_id: String },
+    PaymentClosed {
+        payment_id: String,
+    },
     /// The provider could not be reached after the last attempt to open.
-    OpenGaveUp { payment_id: String, reason: String },
+    OpenGaveUp {
+        payment_id: String,
+        reason: String,
+    },
     /// The provider could not be reached after the last attempt to close.
-    CloseGaveUp { payment_id: String, reason: String },
-    RefundEnded { refund_id: String, outcome: RefundOutcome },
+    CloseGaveUp {
+        payment_id: String,
+        reason: String,
+    },
+    RefundEnded {
+        refund_id: String,
+        outcome: RefundOutcome,
+    },
     /// A provider's signed callback; recorded once with its effect.
     Callback(ProviderEvent),
 }

@@ -69,8 +69,7 @@ pub(super) fn ended(
     if let RefundOutcome::Refused(reason) = outcome {
         refund.reason = format!("refused by the provider: {reason}");
     }
-    let all_back =
-        next.refunds.iter().all(|refund| refund.status == RefundStatus::Succeeded);
+    let all_back = next.refunds.iter().all(|refund| refund.status == RefundStatus::Succeeded);
     if next.status != Status::Refunding || !all_back {
         return Decision::changed(Some(next), done).call(end_call);
     }

@@ -32,9 +32,7 @@ pub(super) fn deducted(order: &Order, facts: &Facts) -> Decision {
         | Status::Rejected
         | Status::Refunding
         | Status::Refunded
-        | Status::Reacquiring => {
-            ignored().publish(Event::Cancelled { reason: reason_of(order) })
-        }
+        | Status::Reacquiring => ignored().publish(Event::Cancelled { reason: reason_of(order) }),
     }
 }
 

@@ -48,7 +48,11 @@ pub(super) fn facts() -> Facts {
             (TicketId(7), ticket("10.00", true)),
         ]),
     };
-    Facts { now: now(), policy: Arc::new(policy()), sales: HashMap::from([(SessionId(3), Arc::new(sale))]) }
+    Facts {
+        now: now(),
+        policy: Arc::new(policy()),
+        sales: HashMap::from([(SessionId(3), Arc::new(sale))]),
+    }
 }
 
 pub(super) fn policy() -> Policy {
@@ -157,10 +161,9 @@ pub(super) fn started(decision: &Decision) -> Vec<(CallKind, String)> {
         .calls
         .iter()
         .filter_map(|work| match work {
-            Work::Start(call) => Some((
-                call.kind,
-                call.refund_id.clone().unwrap_or_else(|| call.payment_id.clone()),
-            )),
+            Work::Start(call) => {
+                Some((call.kind, call.refund_id.clone().unwrap_or_else(|| call.payment_id.clone())))
+            }
             Work::End { .. } | Work::Receipt { .. } => None,
         })
         .collect()
@@ -250,10 +253,7 @@ fn cancel_ends_an_unpaid_order_at_once_and_closes_its_payment() {
                 assert_eq!(notices(&decision), [Notice::Cancelled]);
             }
             Status::Cancelled => {
-                assert_eq!(
-                    decision,
-                    Decision::unchanged(Reply::Done { status, payment_id: None })
-                );
+                assert_eq!(decision, Decision::unchanged(Reply::Done { status, payment_id: None }));
             }
             _ => assert!(
                 matches!(decision.reply, Reply::NotNow { .. }) && decision.next == Next::Unchanged,

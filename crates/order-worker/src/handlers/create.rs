@@ -24,10 +24,7 @@ pub(super) fn decode(incoming: &IncomingMessage) -> Result<Decoded<Key, Message>
         session_id,
         user_id,
         caller: MESSAGE_CALLER.to_owned(),
-        idempotency_key: body
-            .idempotency_key
-            .clone()
-            .unwrap_or_else(|| body.order_no.to_string()),
+        idempotency_key: body.idempotency_key.clone().unwrap_or_else(|| body.order_no.to_string()),
         request_hash: [0; 32],
         lines: lines
             .iter()

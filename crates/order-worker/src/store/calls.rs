@@ -41,11 +41,8 @@ impl Store {
         limit: i64,
         lease: Duration,
     ) -> Result<Vec<ClaimedCall>, sqlx::Error> {
-        let rows = sqlx::query(CLAIM)
-            .bind(limit)
-            .bind(lease.as_secs_f64())
-            .fetch_all(&self.pool)
-            .await?;
+        let rows =
+            sqlx::query(CLAIM).bind(limit).bind(lease.as_secs_f64()).fetch_all(&self.pool).await?;
         rows.iter().map(claimed).collect()
     }
 
@@ -54,11 +51,7 @@ impl Store {
     /// # Errors
     /// What PostgreSQL says.
     pub async fn put_off_call(&self, call_id: &str, delay: Duration) -> Result<(), sqlx::Error> {
-        sqlx::query(PUT_OFF)
-            .bind(call_id)
-            .bind(delay.as_secs_f64())
-            .execute(&self.pool)
-            .await?;
+        sqlx::query(PUT_OFF).bind(call_id).bind(delay.as_secs_f64()).execute(&self.pool).await?;
         Ok(())
     }
 }

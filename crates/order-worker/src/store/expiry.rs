@@ -21,11 +21,7 @@ impl Store {
     ///
     /// # Errors
     /// What PostgreSQL says.
-    pub async fn due(
-        &self,
-        from: Option<DateTime<Utc>>,
-        limit: i64,
-    ) -> Result<Due, sqlx::Error> {
+    pub async fn due(&self, from: Option<DateTime<Utc>>, limit: i64) -> Result<Due, sqlx::Error> {
         let rows = sqlx::query(
             "SELECT order_no, deadline_at FROM orders.orders \
              WHERE deadline_at <= now() \

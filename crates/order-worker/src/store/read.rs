@@ -92,12 +92,8 @@ pub(super) async fn load(
             .await?;
     }
     if creations.is_empty() || !numbers.is_empty() {
-        let more = sqlx::query(BY_NUMBER)
-            .bind(group)
-            .bind(events)
-            .bind(numbers)
-            .fetch_all(pool)
-            .await?;
+        let more =
+            sqlx::query(BY_NUMBER).bind(group).bind(events).bind(numbers).fetch_all(pool).await?;
         rows.extend(more);
     }
     let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;

@@ -31,8 +31,7 @@ impl Store {
         let sessions: Vec<i64> =
             newest.iter().map(|record| record.record.session_id.get()).collect();
         let versions: Vec<i64> = newest.iter().map(|record| record.record.version).collect();
-        let bodies: Vec<Vec<u8>> =
-            newest.iter().map(|record| record.record.body.clone()).collect();
+        let bodies: Vec<Vec<u8>> = newest.iter().map(|record| record.record.body.clone()).collect();
         let entries: Vec<Entry> = records
             .iter()
             .map(|record| Entry {

@@ -105,7 +105,13 @@ impl Stage {
     }
 
     /// Whatever somebody may send.
-    pub(crate) async fn publish_raw(&self, topic: &str, tag: &str, body: &str, envelope: &[(&str, &str)]) {
+    pub(crate) async fn publish_raw(
+        &self,
+        topic: &str,
+        tag: &str,
+        body: &str,
+        envelope: &[(&str, &str)],
+    ) {
         let properties = envelope
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))

@@ -27,11 +27,10 @@ pub fn question<'a>(
     let Message::Reserve(wanted) = message else { return None };
     match state {
         None => {}
-        Some(hold) if wanted.extent == Extent::Lines && hold.state() == LineState::Held => {
-            if known_lines(hold, wanted) != Known::None {
-                return None;
-            }
-        }
+        Some(hold)
+            if wanted.extent == Extent::Lines
+                && hold.state() == LineState::Held
+                && known_lines(hold, wanted) == Known::None => {}
         Some(_) => return None,
     }
     let (session_id, session) = check(wanted, facts).ok()?;

@@ -35,7 +35,10 @@ fn each_rule_of_the_sale_refuses_with_its_own_reason() {
     assert_eq!(refused(|new| new.session_id = SessionId(99)).reason, RejectReason::UnknownSession);
     assert_eq!(refused(|new| new.lines = vec![line(99, 1)]).reason, RejectReason::UnknownTicket);
     assert_eq!(refused(|new| new.lines = vec![line(7, 1)]).reason, RejectReason::SoldOut);
-    assert_eq!(refused(|new| new.currency = Currency::new("EUR").ok()).reason, RejectReason::Currency);
+    assert_eq!(
+        refused(|new| new.currency = Currency::new("EUR").ok()).reason,
+        RejectReason::Currency
+    );
     assert_eq!(refused(|new| new.total = Some(amount("1.00"))).reason, RejectReason::PriceChanged);
     let beyond = refused(|new| new.lines = vec![line(5, 5)]);
     assert_eq!(beyond.reason, RejectReason::OrderLimit);
@@ -76,10 +79,7 @@ fn the_same_request_finds_its_order_and_another_one_is_told() {
     let mut other = new_order(&[(5, 1)]);
     other.request_hash = [8; 32];
     let other = given(&order, &Message::Create(other));
-    assert_eq!(
-        other,
-        Decision::unchanged(Reply::KeyReused { order_no: order.order_no.clone() })
-    );
+    assert_eq!(other, Decision::unchanged(Reply::KeyReused { order_no: order.order_no.clone() }));
 }
 
 #[test]

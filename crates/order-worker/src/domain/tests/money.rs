@@ -101,10 +101,7 @@ fn paying_again_in_the_same_way_finds_the_payment_under_way() {
     let order = with_payment(Status::Reserved, PaymentStatus::Pending);
     let same = given(&order, &Message::Pay { method: "card".to_owned() });
     let payment_id = Some("ORDER1-p1".to_owned());
-    assert_eq!(
-        same,
-        Decision::unchanged(Reply::Done { status: Status::Reserved, payment_id })
-    );
+    assert_eq!(same, Decision::unchanged(Reply::Done { status: Status::Reserved, payment_id }));
     let other = given(&order, &Message::Pay { method: "twint".to_owned() });
     assert_eq!(started(&other), [(CallKind::Open, "ORDER1-p2".to_owned())]);
 }
