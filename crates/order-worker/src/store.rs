@@ -95,17 +95,6 @@ impl Store {
         Ok(snapshot.orders.into_iter().next())
     }
 
-    /// The order that was created under this key, if there is one.
-    ///
-    /// # Errors
-    /// What PostgreSQL says.
-    pub async fn find_created(&self, key: &Key) -> Result<Option<Order>, sqlx::Error> {
-        let no_number = OrderNo::new("-").expect("one visible character is a valid number");
-        let creations = [(key, &no_number)];
-        let snapshot = read::load(&self.pool, "", &[], &creations, &[]).await?;
-        Ok(snapshot.orders.into_iter().next())
-    }
-
     /// The order's events, oldest first.
     ///
     /// # Errors
