@@ -189,7 +189,7 @@ async fn what_cannot_be_read_is_dead_at_once_with_the_field_and_harms_nobody() {
 }
 
 #[tokio::test]
-async fn an_order_that_nobody_pays_expires_and_one_that_pays_late_is_refunded() {
+async fn an_order_that_nobody_pays_expires_and_gives_its_tickets_back() {
     let stage = Stage::open(Options { hold_s: 1, ..Options::default() }).await;
     stage.publish_order(Tag::OrderCreate, &create("A1")).await;
     stage.until_said("A1", Tag::OrderCreated, 1).await;
