@@ -114,6 +114,16 @@ async fn next(consumer: &Consumer) -> Delivery {
         .expect("the consumer is open")
 }
 
+/// Acknowledges all that still comes.
+async fn receive_rest(consumer: &Consumer) -> Vec<IncomingMessage> {
+    let mut received = Vec::new();
+    while let Ok(Some(delivery)) = timeout(SILENCE, consumer.next()).await {
+        received.extend(delivery.messages.iter().cloned());
+        delivery.ack();
+    }
+    received
+}
+
 async fn assert_silent(consumer: &Consumer) {
     if let Ok(Some(delivery)) = timeout(SILENCE, consumer.next()).await {
         panic!("nothing was to come, but {:?} did", bodies(&delivery.messages));

@@ -30,7 +30,8 @@ pub(super) async fn test(
     let stack = stack?;
     let mut cargo = build::cargo(&paths, "test");
     if arguments.is_empty() {
-        cargo.arg("--workspace");
+        // All failures are told, not those of the first program only.
+        cargo.args(["--workspace", "--no-fail-fast"]);
     }
     cargo.args(arguments).envs(stack.test_environment());
     if is_built {

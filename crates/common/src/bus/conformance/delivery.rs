@@ -146,7 +146,8 @@ pub async fn nothing_acknowledged_comes_again_after_a_drain(subject: &dyn Subjec
     let consumer = subscribe(&*bus, scene.subscription()).await;
     let all = sent_bodies(&messages);
     let unacknowledged = all.difference(&acknowledged).cloned().collect();
-    let received = bodies(&receive(&consumer, &unacknowledged).await);
+    let mut received = bodies(&receive(&consumer, &unacknowledged).await);
+    received.extend(bodies(&receive_rest(&consumer).await));
     // A queue's progress is its lowest unfinished message: what came after one that was given back
     // may come again; with everything finished but that one delivery, that is all.
     let again: BTreeSet<_> = received.intersection(&acknowledged).cloned().collect();
