@@ -13,6 +13,7 @@ use crate::domain::{self, Call, Event, Facts, Message, Order, Policy, Reply, Wor
 use crate::handlers::publish::Publisher;
 use crate::sale::Sales;
 use crate::store::{Store, calls_left};
+use crate::waiting::Waiting;
 
 /// What a message is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,18 +48,20 @@ pub struct Orders {
     policy: Arc<Policy>,
     publisher: Publisher,
     hand_over: HandOver,
+    waiting: Waiting,
 }
 
 impl Orders {
-    /// `hand_over` is given the calls of every committed change.
+    /// `hand_over` is given the calls of every committed change; `waiting` is told of it.
     pub fn new(
         store: Store,
         sales: Sales,
         policy: Arc<Policy>,
         publisher: Publisher,
         hand_over: HandOver,
+        waiting: Waiting,
     ) -> Self {
-        Self { store, sales, policy, publisher, hand_over }
+        Self { store, sales, policy, publisher, hand_over, waiting }
     }
 }
 
@@ -142,6 +145,9 @@ impl Aggregate for Orders {
     }
 
     fn committed(&self, change: Change<Self>) {
+        if let Some(Some(order)) = &change.next {
+            self.waiting.tell(&order.order_no, order.status);
+        }
         let calls = calls_left(&change.calls);
         if !calls.is_empty() {
             (self.hand_over)(calls);

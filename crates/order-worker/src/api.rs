@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -17,6 +18,7 @@ use common::problem;
 use crate::aggregate::Orders;
 use crate::payments::{Callbacks, Gateways, Ledger, OrderLedger};
 use crate::store::Store;
+use crate::waiting::Waiting;
 
 mod callback;
 mod cancel;
@@ -29,6 +31,7 @@ mod pay;
 mod refusal;
 mod show;
 mod view;
+mod wait;
 
 pub use docs::document;
 
@@ -40,7 +43,9 @@ pub struct Api {
     ledger: Arc<dyn Ledger>,
     gateways: Gateways,
     callbacks: Callbacks,
+    waiting: Waiting,
     body_max_bytes: usize,
+    request_timeout: Duration,
 }
 
 impl fmt::Debug for Api {
@@ -55,11 +60,13 @@ impl Api {
         store: Store,
         gateways: Gateways,
         callbacks: Callbacks,
+        waiting: Waiting,
         config: &ApiConfig,
     ) -> Self {
         let ledger = Arc::new(OrderLedger { queue: queue.clone(), store: store.clone() });
         let body_max_bytes = config.body_max_bytes;
-        Self { queue, store, ledger, gateways, callbacks, body_max_bytes }
+        let request_timeout = Duration::from_millis(config.request_timeout_ms);
+        Self { queue, store, ledger, gateways, callbacks, waiting, body_max_bytes, request_timeout }
     }
 }
 

@@ -1,7 +1,8 @@
 //! order-worker: orders, payments, refunds and deadlines.
 //!
 //! Rooms: [`domain`] decides (pure), [`handlers`] read and write messages, [`api`] is HTTP,
-//! [`payments`] talks to providers, [`store`] is all SQL, [`expiry`] sweeps deadlines.
+//! [`payments`] talks to providers, [`store`] is all SQL, [`expiry`] sweeps deadlines, [`waiting`]
+//! is who waits for an order.
 
 pub mod aggregate;
 pub mod api;
@@ -14,3 +15,4 @@ pub mod payments;
 pub mod run;
 pub mod sale;
 pub mod store;
+pub mod waiting;

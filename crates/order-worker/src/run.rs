@@ -24,6 +24,7 @@ use crate::metric;
 use crate::payments::{self, Callbacks, Executor, Gateways, OrderLedger, Parked};
 use crate::sale::{self, SaleSink, Sales};
 use crate::store::{MIGRATOR, SCHEMA, Store};
+use crate::waiting::Waiting;
 
 /// What this binary is.
 pub const PROGRAM: Program = Program {
@@ -67,6 +68,8 @@ pub async fn run_on(config: Config, life: Life, bus: Arc<dyn Bus>) -> Result<(),
     let worker = Worker::start(life.clone(), &config.base(), SCHEMA, bus, Need::Degraded);
     let store = Store::new(worker.pool.clone(), worker.runtime.relay.lease());
     let sales = Sales::default();
+    let waiting = Waiting::default();
+    life.tasks.spawn("waiting", waiting.clone().keep_reading(store.clone(), life.stop()));
     let (hand_over, calls) = payments::hand_over(config.payments.call_queue_max);
     let orders = Arc::new(Orders::new(
         store.clone(),
@@ -74,6 +77,7 @@ pub async fn run_on(config: Config, life: Life, bus: Arc<dyn Bus>) -> Result<(),
         Arc::new(config.orders.policy()),
         Publisher::new(config.topics()),
         Arc::new(move |calls| hand_over.try_hand_over(calls)),
+        waiting.clone(),
     ));
     let queue = Arc::new(LocalQueue::new(config.pipeline.queue_max));
     Pipeline::local(orders.clone(), LOCAL, queue.clone(), worker.runtime.clone())
@@ -93,7 +97,7 @@ pub async fn run_on(config: Config, life: Life, bus: Arc<dyn Bus>) -> Result<(),
     consume(&worker, &config, orders, &store);
 
     let routes = api::router(
-        Api::new(queue.clone(), store, gateways, callbacks, &config.api),
+        Api::new(queue.clone(), store, gateways, callbacks, waiting, &config.api),
         &tokens,
         &config.api,
     );

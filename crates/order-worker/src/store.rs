@@ -11,7 +11,7 @@ use common::inbox::Inbox;
 use common::outbox::{Outbox, Past};
 use common::pipeline::{Applied, Change, StoreError};
 use common::postgres::{Class, classify, transact};
-use contracts::OrderNo;
+use contracts::{OrderNo, OrderStatus};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -93,6 +93,17 @@ impl Store {
         let key = Key::Order(order_no.clone());
         let snapshot = read::load(&self.pool, "", &[&key], &[], &[]).await?;
         Ok(snapshot.orders.into_iter().next())
+    }
+
+    /// The statuses of these orders; one that is not there is left out.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    pub async fn statuses(
+        &self,
+        numbers: &[OrderNo],
+    ) -> Result<Vec<(OrderNo, OrderStatus)>, sqlx::Error> {
+        read::statuses(&self.pool, numbers).await
     }
 
     /// The order's events, oldest first.

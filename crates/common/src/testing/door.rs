@@ -1,4 +1,6 @@
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -9,6 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 pub struct Door {
     address: SocketAddr,
     open: watch::Sender<bool>,
+    turned_away: Arc<AtomicUsize>,
     keeper: JoinHandle<()>,
 }
 
@@ -21,8 +24,9 @@ impl Door {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (open, is_open) = watch::channel(false);
-        let keeper = tokio::spawn(keep(listener, server.into(), is_open));
-        Self { address, open, keeper }
+        let turned_away = Arc::new(AtomicUsize::new(0));
+        let keeper = tokio::spawn(keep(listener, server.into(), is_open, turned_away.clone()));
+        Self { address, open, turned_away, keeper }
     }
 
     /// Where clients connect instead.
@@ -39,6 +43,11 @@ impl Door {
     pub fn shut(&self) {
         self.open.send_replace(false);
     }
+
+    /// How many came while it was shut.
+    pub fn turned_away(&self) -> usize {
+        self.turned_away.load(Ordering::SeqCst)
+    }
 }
 
 impl Drop for Door {
@@ -47,11 +56,17 @@ impl Drop for Door {
     }
 }
 
-async fn keep(listener: TcpListener, server: String, is_open: watch::Receiver<bool>) {
+async fn keep(
+    listener: TcpListener,
+    server: String,
+    is_open: watch::Receiver<bool>,
+    turned_away: Arc<AtomicUsize>,
+) {
     let mut inside = JoinSet::new();
     loop {
         let (mut client, _) = listener.accept().await.expect("a client");
         if !*is_open.borrow() {
+            turned_away.fetch_add(1, Ordering::SeqCst);
             continue;
         }
         let mut shut = is_open.clone();

@@ -9,6 +9,7 @@ use contracts::SessionId;
 
 use self::request::CreateOrder;
 use super::view::Accepted;
+use super::wait::Wait;
 use super::{Api, refusal};
 use crate::aggregate::Key;
 use crate::domain::{Message, NewOrder, Origin, Reply};
@@ -20,11 +21,18 @@ pub(super) mod request;
 /// Creates an order.
 ///
 /// Answers once the order is committed; stock is reserved after that, so look at the order for
-/// its outcome. The same `Idempotency-Key` with the same body finds the order that it created.
+/// its outcome, or `wait` for it. The same `Idempotency-Key` with the same body finds the order that it created.
 #[utoipa::path(
     post, path = "/v1/orders", tag = "orders",
-    params(("Idempotency-Key" = String, Header,
-        description = "1 to 255 visible ASCII characters, new for each order")),
+    params(
+        ("Idempotency-Key" = String, Header,
+            description = "1 to 255 visible ASCII characters, new for each order"),
+        ("wait" = Option<String>, Query,
+            description = "`reserved` or `confirmed`: answer when the order has come so far or has \
+                ended, at the latest after `wait_ms`"),
+        ("wait_ms" = Option<u64>, Query, description = "5000 when absent; limited by \
+            `api.request_timeout_ms`"),
+    ),
     request_body = CreateOrder,
     responses(
         (status = 202, description = "Accepted, now or before; `Location` names the order",
@@ -48,6 +56,7 @@ pub(super) mod request;
 pub(super) async fn create(
     State(api): State<Api>,
     caller: Caller,
+    wait: Wait,
     headers: HeaderMap,
     ProblemJson(request): ProblemJson<CreateOrder>,
 ) -> Result<Response, Problem> {
@@ -58,9 +67,22 @@ pub(super) async fn create(
         caller: new.caller.clone(),
         idempotency_key: new.idempotency_key.clone(),
     };
+    let wait = wait.at_most(api.request_timeout);
+    // Taken before there is anything to miss.
+    let place = wait.0.map(|_| api.waiting.place(&new.order_no));
     // The queue's batched read looks the key up before the sale's rules are asked.
     match api.queue.call(key, Message::Create(new)).await.map_err(refusal::undecided)? {
-        Reply::Accepted { order_no, status, expires_at, replayed: _ } => {
+        Reply::Accepted { order_no, status, expires_at, replayed } => {
+            let status = match (wait.0, place) {
+                (Some((goal, limit)), Some(mut place)) => {
+                    if replayed {
+                        place = api.waiting.place(&order_no);
+                        api.waiting.tell(&order_no, status);
+                    }
+                    place.reached(goal, limit).await.unwrap_or(status)
+                }
+                _ => status,
+            };
             let accepted = Accepted::new(&order_no, status, Some(expires_at), None);
             let location = HeaderValue::try_from(accepted.links.this.as_str())
                 .map_err(|_| Problem::internal())?;

@@ -127,7 +127,6 @@ fn order_of(row: &PgRow) -> Result<Order, sqlx::Error> {
             Ok(Line { ticket_id: TicketId(ticket), quantity, unit_price })
         })
         .collect::<Result<_, sqlx::Error>>()?;
-    let status: i32 = row.try_get("status")?;
     let hash: &[u8] = row.try_get("request_hash")?;
     Ok(Order {
         session_id: SessionId(row.try_get("session_id")?),
@@ -139,8 +138,7 @@ fn order_of(row: &PgRow) -> Result<Order, sqlx::Error> {
         lines,
         currency: Currency::new(row.try_get("currency")?).map_err(corrupt)?,
         total: Amount::new(row.try_get::<Decimal, _>("total")?).map_err(corrupt)?,
-        status: OrderStatus::from_code(status)
-            .ok_or_else(|| sqlx::Error::Decode(format!("order status {status}").into()))?,
+        status: status_of(row.try_get("status")?)?,
         version: row.try_get("version")?,
         reason: row.try_get("reason")?,
         payment_method: row.try_get("payment_method")?,
@@ -215,4 +213,26 @@ fn json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, sqlx::Error> {
 
 fn corrupt(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> sqlx::Error {
     sqlx::Error::Decode(error.into())
+}
+
+/// The statuses of these orders, as far as they are there.
+pub(super) async fn statuses(
+    pool: &PgPool,
+    numbers: &[OrderNo],
+) -> Result<Vec<(OrderNo, OrderStatus)>, sqlx::Error> {
+    let rows = sqlx::query("SELECT order_no, status FROM orders.orders WHERE order_no = ANY ($1)")
+        .bind(numbers.iter().map(OrderNo::as_str).collect::<Vec<_>>())
+        .fetch_all(pool)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let order_no = OrderNo::new(row.try_get::<&str, _>("order_no")?).map_err(corrupt)?;
+            Ok((order_no, status_of(row.try_get("status")?)?))
+        })
+        .collect()
+}
+
+fn status_of(code: i32) -> Result<OrderStatus, sqlx::Error> {
+    OrderStatus::from_code(code)
+        .ok_or_else(|| sqlx::Error::Decode(format!("order status {code}").into()))
 }

@@ -117,3 +117,42 @@ async fn the_documents_are_served_to_everybody() {
     assert!(error.body.as_str().unwrap().starts_with("# sold_out"), "{error:?}");
     rig.stop().await;
 }
+
+#[tokio::test]
+async fn a_caller_who_waits_is_answered_when_the_order_is_confirmed() {
+    let rig = Rig::start().await;
+    let mut body = order_of(&[(SEAT, 1)]);
+    body["paymentMethod"] = json!("instant");
+    let waiting = rig.create_and_wait("key", "wait=confirmed&wait_ms=9000", &body);
+    let stock = async {
+        let order_no = rig.only_order().await;
+        rig.stock(&order_no, "DEDUCTED").await;
+        rig.has_status(&order_no, "PAID").await;
+        rig.stock(&order_no, "CONFIRMED").await;
+        order_no
+    };
+    let (answer, order_no) = tokio::join!(waiting, stock);
+    assert_eq!(answer.status, 202, "{answer:?}");
+    assert_eq!(
+        (&answer.body["orderNo"], &answer.body["status"]),
+        (&json!(order_no), &json!("CONFIRMED"))
+    );
+    // The same request again finds it there.
+    let again = rig.create_and_wait("key", "wait=confirmed", &body).await;
+    assert_eq!(again.body["status"], "CONFIRMED", "{again:?}");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_wait_ends_at_its_limit_with_the_status_so_far() {
+    let rig = Rig::start().await;
+    let body = order_of(&[(SEAT, 1)]);
+    let answer = rig.create_and_wait("key", "wait=reserved&wait_ms=1", &body).await;
+    assert_eq!((answer.status, &answer.body["status"]), (202, &json!("PENDING")));
+    for (query, field) in [("wait=shipped", "wait"), ("wait=confirmed&wait_ms=soon", "wait_ms")] {
+        let refused = rig.create_and_wait("other", query, &body).await;
+        assert_eq!((refused.status, &refused.body["field"]), (400, &json!(field)), "{refused:?}");
+    }
+    assert_eq!(rig.count("orders").await, 1);
+    rig.stop().await;
+}

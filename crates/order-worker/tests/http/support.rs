@@ -112,6 +112,20 @@ impl Rig {
         read(request.header("Idempotency-Key", key).json(body)).await
     }
 
+    /// As [`Rig::create`], with a query.
+    pub(crate) async fn create_and_wait(&self, key: &str, query: &str, body: &Value) -> Answer {
+        let path = format!("/v1/orders?{query}");
+        let request = self.request(Method::POST, &path).bearer_auth(WRITER);
+        read(request.header("Idempotency-Key", key).json(body)).await
+    }
+
+    /// The number of the only order there is, once there is one.
+    pub(crate) async fn only_order(&self) -> String {
+        let sql = "SELECT order_no FROM orders.orders";
+        until(async || sqlx::query_scalar(sql).fetch_optional(&self.database.pool).await.unwrap())
+            .await
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         read(self.request(Method::POST, path).bearer_auth(WRITER).json(body)).await
     }
