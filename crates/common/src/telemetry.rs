@@ -15,7 +15,7 @@ const SECONDS: &[f64] = &[
     2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
 ];
 
-/// Bounds of histograms whose name ends with `_size`.
+/// Bounds of histograms that count things: whose name ends with `_size`, and batches.
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0];
 
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -45,6 +45,10 @@ pub fn init_metrics() -> PrometheusHandle {
                 .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)
                 .and_then(|builder| {
                     builder.set_buckets_for_metric(Matcher::Suffix("_size".to_owned()), SIZES)
+                })
+                .and_then(|builder| {
+                    let batch = Matcher::Full(metric::BATCH_MESSAGES.to_owned());
+                    builder.set_buckets_for_metric(batch, SIZES)
                 })
                 .expect("the bounds are not empty")
                 .build_recorder();

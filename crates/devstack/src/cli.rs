@@ -8,6 +8,7 @@ use devstack::paths::Paths;
 use devstack::run_dir::Data;
 use devstack::{Console, Error, guard, install};
 
+mod bench;
 mod demo;
 mod signals;
 mod test;
@@ -39,6 +40,10 @@ enum Command {
     Up(up::Up),
     /// Sells out a show on real parts, reports and audits it, and waits for Ctrl-C
     Demo(demo::Demo),
+    /// Measures the real stack, scenario by scenario, and audits it after each
+    Bench(bench::Bench),
+    /// Where the time goes under `saga`: a CPU profile of each worker, PostgreSQL's statements
+    Profile(bench::Profile),
     /// Runs the whole workspace's tests on real servers: `cargo stack test -- <cargo test's arguments>`
     Test(Test),
     /// Ends a process when whoever started it has ended
@@ -114,6 +119,8 @@ async fn execute(command: Command, console: &Console) -> Result<ExitCode, Error>
         Command::Servers(order) => Box::pin(up::servers(order, console)).await,
         Command::Up(order) => Box::pin(up::up(order, console)).await,
         Command::Demo(order) => Box::pin(demo::demo(order, console)).await,
+        Command::Bench(order) => Box::pin(bench::bench(order, console)).await,
+        Command::Profile(order) => Box::pin(bench::profile(order, console)).await,
         Command::Test(order) => {
             Box::pin(test::test(order.arguments, order.keep.into(), console)).await
         }

@@ -9,12 +9,17 @@ use tokio::net::TcpStream;
 use crate::Error;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
-const ANSWER_MAX_BYTES: u64 = 64 * 1024;
+const ANSWER_MAX_BYTES: u64 = 1024 * 1024;
 
 /// Whether `GET path` at `address` is answered 200.
 pub async fn is_ok(address: &str, path: &str) -> bool {
     let answer = tokio::time::timeout(TIMEOUT, get(address, path)).await;
     matches!(answer, Ok(Ok(text)) if text.starts_with("HTTP/1.1 200"))
+}
+
+/// What `GET path` at `address` answers, its head included; none when nobody answers.
+pub async fn text(address: &str, path: &str) -> Option<String> {
+    tokio::time::timeout(TIMEOUT, get(address, path)).await.ok()?.ok()
 }
 
 /// Whether `GET /ready` names nothing that is needed and away, other than `but_for`.

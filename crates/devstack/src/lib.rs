@@ -23,4 +23,4 @@ pub mod workers;
 
 pub use console::Console;
 pub use error::Error;
-pub use stack::{BUILT_VARIABLE, Crash, Options, Parts, Stack};
+pub use stack::{BUILT_VARIABLE, Binaries, Crash, Options, Parts, Stack};

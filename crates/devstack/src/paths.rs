@@ -37,6 +37,13 @@ impl Paths {
         Ok(Self { workspace: workspace_of(&here), binaries, devstack, cache })
     }
 
+    /// The same places, with the binaries of the release profile.
+    #[must_use]
+    pub fn release(mut self) -> Self {
+        self.binaries = self.binaries.with_file_name("release");
+        self
+    }
+
     /// The binary of a workspace member.
     pub fn binary(&self, name: &str) -> PathBuf {
         self.binaries.join(name)

@@ -9,7 +9,7 @@ use crate::process::{self, Process};
 use crate::run_dir::{Data, RunDir};
 use crate::servers::Servers;
 use crate::tokens::Tokens;
-use crate::workers::{Context, Override, Workers};
+use crate::workers::{Context, Kind, Override, Workers};
 use crate::{Console, Error, build};
 
 /// Set while the workspace's tests run: the workers were built together with them.
@@ -33,6 +33,19 @@ pub struct Options {
     pub console: Console,
     /// Changes of the workers' configuration.
     pub overrides: Vec<Override>,
+    /// How many of each worker are started.
+    pub replicas: usize,
+    /// Where the workers' programs are; built there first. None: those of this build.
+    pub binaries: Option<Binaries>,
+}
+
+/// Programs of another build than this one.
+#[derive(Debug, Clone)]
+pub enum Binaries {
+    /// This checkout's, optimised: built first.
+    Release,
+    /// Somebody else's, as they are.
+    In(PathBuf),
 }
 
 impl Default for Options {
@@ -42,6 +55,8 @@ impl Default for Options {
             data: Data::default(),
             console: Console::stderr(),
             overrides: Vec::new(),
+            replicas: 1,
+            binaries: None,
         }
     }
 }
@@ -83,10 +98,21 @@ impl Stack {
     /// # Errors
     /// Something can't be installed, built or started; nothing is left running.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let Options { parts, data, console, overrides } = options;
-        let paths = Paths::find()?;
+        let Options { parts, data, console, overrides, replicas, binaries } = options;
+        let mut paths = Paths::find()?;
         let tools = install::ensure(&paths, &console).await?;
-        let is_built = env::var_os(BUILT_VARIABLE).is_some();
+        let mut is_built = env::var_os(BUILT_VARIABLE).is_some();
+        match binaries {
+            None => {}
+            Some(Binaries::Release) => {
+                paths = paths.release();
+                is_built = false;
+            }
+            Some(Binaries::In(directory)) => {
+                paths.binaries = directory;
+                is_built = true;
+            }
+        }
         if parts == Parts::All && !is_built {
             build::workers(&paths).await?;
         }
@@ -101,6 +127,7 @@ impl Stack {
             run: &run,
             console: &console,
             overrides: &overrides,
+            replicas,
         };
         let workers = match parts {
             Parts::Servers => None,
@@ -128,7 +155,10 @@ impl Stack {
     /// What the `boxoffice` program reads; nothing without workers.
     pub fn operator_environment(&self) -> Vec<(&'static str, String)> {
         let Some(workers) = &self.workers else { return Vec::new() };
+        // One of each: all members of a group export its lag.
+        let admin_urls = Kind::ALL.map(|kind| workers.get(kind).admin.as_str());
         vec![
+            ("BOXOFFICE_ADMIN_URLS", admin_urls.join(",")),
             ("BOXOFFICE_ORDER_URL", workers.order.api.clone()),
             ("BOXOFFICE_STOCK_URL", workers.stock.api.clone()),
             ("BOXOFFICE_NOTIFY_URL", workers.notify.api.clone()),
@@ -136,6 +166,7 @@ impl Stack {
             ("BOXOFFICE_TOKEN", self.tokens.operator.clone()),
             ("BOXOFFICE_DATABASE_URL", self.servers.postgres_url.clone()),
             ("BOXOFFICE_REDIS_URL", self.servers.redis_url.clone()),
+            ("BOXOFFICE_NAME_SERVER", self.servers.name_server.clone()),
             ("BOXOFFICE_GATEWAY_URL", workers.sandbox.api.clone()),
             ("BOXOFFICE_GATEWAY_KEY", self.tokens.merchant_key.clone()),
         ]

@@ -69,6 +69,8 @@ pub struct Workers {
     pub dlq: Worker,
     /// Its admin address is its API's.
     pub sandbox: Worker,
+    /// Further members, where more than one of each was asked for.
+    pub more: Vec<(Kind, Worker)>,
 }
 
 /// What starting workers needs.
@@ -80,6 +82,8 @@ pub struct Context<'a> {
     pub run: &'a RunDir,
     pub console: &'a Console,
     pub overrides: &'a [Override],
+    /// Of each worker.
+    pub replicas: usize,
 }
 
 impl Workers {
@@ -92,7 +96,9 @@ impl Workers {
         let tokens_file = context.run.path().join("tokens.toml");
         write(&tokens_file, &context.tokens.file())?;
         let sandbox_port = ports::free()?;
-        let worker = |kind| Box::pin(start_worker(context, kind, &tokens_file, sandbox_port));
+        let worker = |kind: Kind| {
+            Box::pin(start_worker(context, kind, kind.name(), &tokens_file, sandbox_port))
+        };
         let (sandbox, order, stock, notify, dlq) = tokio::try_join!(
             Box::pin(start_sandbox(context, sandbox_port)),
             worker(Kind::Order),
@@ -100,7 +106,21 @@ impl Workers {
             worker(Kind::Notify),
             worker(Kind::Dlq),
         )?;
-        Ok(Self { order, stock, notify, dlq, sandbox })
+        let mut more = Vec::new();
+        for number in 2..=context.replicas {
+            for kind in Kind::ALL {
+                let name = format!("{}-{number}", kind.name());
+                let start = start_worker(context, kind, &name, &tokens_file, sandbox_port);
+                more.push((kind, Box::pin(start).await?));
+            }
+        }
+        Ok(Self { order, stock, notify, dlq, sandbox, more })
+    }
+
+    /// All members of a group.
+    pub fn all(&self, kind: Kind) -> Vec<&Worker> {
+        let more = self.more.iter().filter(|(other, _)| *other == kind).map(|(_, worker)| worker);
+        std::iter::once(self.get(kind)).chain(more).collect()
     }
 
     /// One of them.
@@ -114,32 +134,31 @@ impl Workers {
     }
 
     /// Their processes, the payment provider's last.
-    pub fn processes(&self) -> [&Process; 5] {
-        [&self.order, &self.stock, &self.notify, &self.dlq, &self.sandbox]
-            .map(|worker| &worker.process)
+    pub fn processes(&self) -> Vec<&Process> {
+        let workers = Kind::ALL.into_iter().flat_map(|kind| self.all(kind));
+        workers.chain([&self.sandbox]).map(|worker| &worker.process).collect()
     }
 
     /// Drains and ends all of them.
     pub async fn stop(&self) {
-        tokio::join!(
-            self.order.process.stop(),
-            self.stock.process.stop(),
-            self.notify.process.stop(),
-            self.dlq.process.stop(),
-            self.sandbox.process.stop(),
-        );
+        let mut stopping = tokio::task::JoinSet::new();
+        for process in self.processes() {
+            let process = process.clone();
+            stopping.spawn(async move { process.stop().await });
+        }
+        stopping.join_all().await;
     }
 }
 
 async fn start_worker(
     context: Context<'_>,
     kind: Kind,
+    name: &str,
     tokens_file: &Path,
     sandbox_port: u16,
 ) -> Result<Worker, Error> {
     let since = Instant::now();
     let Context { servers, tokens, paths, run, .. } = context;
-    let name = kind.name();
     let directory = make_directory(run, name)?;
     let port_file = directory.join("ports.json");
     let config = directory.join("config.toml");
@@ -154,8 +173,8 @@ async fn start_worker(
         sandbox_port,
     };
     write(&config, &worker_config::text(kind, around))?;
-    let mut spec =
-        Spec::new(name, paths.binary(name), &directory).arguments([Path::new("--config"), &config]);
+    let mut spec = Spec::new(name, paths.binary(kind.name()), &directory)
+        .arguments([Path::new("--config"), &config]);
     for Override { key, value, .. } in context.overrides.iter().filter(|set| set.worker == kind) {
         spec = spec.arguments(["--set".to_owned(), format!("{key}={value}")]);
     }

@@ -17,8 +17,8 @@ use super::signals::Signals;
 use super::up::{EXIT_INTERRUPTED, report_crashes};
 
 /// The show: 10,000 tickets of three types, held for a short time.
-const SHOW: &str = "deploy/samples/demo.toml";
-const SESSION: &str = "1";
+pub(super) const SHOW: &str = "deploy/samples/demo.toml";
+pub(super) const SESSION: &str = "1";
 /// Ticket type, weight, the most one buyer takes.
 const TICKETS: [&str; 3] = ["11:6:2", "12:3:2", "13:1:1"];
 /// What buyers do, by weight.
@@ -89,7 +89,7 @@ pub(super) async fn demo(order: Demo, console: &Console) -> Result<ExitCode, Err
 }
 
 /// Orders expire quickly, so that the whole demo is short.
-fn overrides() -> Vec<Override> {
+pub(super) fn overrides() -> Vec<Override> {
     [("orders.grace_s", "2"), ("orders.jitter_s", "1"), ("expiry.sweep_interval_ms", "200")]
         .map(|(key, value)| Override {
             worker: Kind::Order,
@@ -116,21 +116,26 @@ async fn sell(stack: &Stack, order: &Demo, console: &Console) -> Result<bool, Er
         }
     }
     until_ready(&workers.order).await?;
-    let mut buyers = boxoffice(stack);
-    buyers.args(["load", "--session", SESSION]);
-    buyers.args(["--buyers", &order.buyers.to_string(), "--within", &order.within.to_string()]);
-    for ticket in TICKETS {
-        buyers.args(["--ticket", ticket]);
-    }
-    for behaviour in BEHAVIOURS {
-        buyers.args(["--behaviour", behaviour]);
-    }
-    let accounted_for = run("the sale", &mut buyers, console).await?;
+    let mut load = boxoffice(stack);
+    buyers(&mut load, order.buyers, order.within);
+    let accounted_for = run("the sale", &mut load, console).await?;
     let mut audit = boxoffice(stack);
     audit.args(["audit", "--wait-quiet", QUIET_MAX_S]);
     let clean = run("the audit", &mut audit, console).await?;
     console.line(format!("the demo took {:.0} s", since.elapsed().as_secs_f64()));
     Ok(accounted_for && clean)
+}
+
+/// Lets `count` buyers loose `within` so many seconds: the arguments of `boxoffice`.
+pub(super) fn buyers(load: &mut Command, count: u64, within: u64) {
+    load.args(["load", "--session", SESSION]);
+    load.args(["--buyers", &count.to_string(), "--within", &within.to_string()]);
+    for ticket in TICKETS {
+        load.args(["--ticket", ticket]);
+    }
+    for behaviour in BEHAVIOURS {
+        load.args(["--behaviour", behaviour]);
+    }
 }
 
 /// The operator's command line, told where everything is.
