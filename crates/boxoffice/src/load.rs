@@ -11,11 +11,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 mod buyer;
 mod client;
+mod lag;
 mod outcome;
 mod plan;
 mod progress;
@@ -23,6 +25,7 @@ mod report;
 mod stats;
 mod view;
 
+pub use self::lag::Lag;
 pub use self::outcome::Outcome;
 pub use self::plan::{Arrivals, Behaviour, Methods, Plan, TicketChoice};
 pub use self::progress::{Phase, Progress};
@@ -52,6 +55,7 @@ struct Shared {
     client: Client,
     stats: Stats,
     started: Instant,
+    lag: watch::Receiver<Lag>,
 }
 
 /// Sends all buyers and waits until each has ended; `on_progress` hears of them meanwhile.
@@ -67,8 +71,11 @@ where
 {
     plan.check()?;
     let client = Client::new(&plan)?;
+    let mut watching = JoinSet::new();
+    let lag = lag::watch(&plan.admin_urls, &mut watching)?;
     let schedule = plan.schedule();
-    let shared = Arc::new(Shared { plan, client, stats: Stats::new(), started: Instant::now() });
+    let (stats, started) = (Stats::new(), Instant::now());
+    let shared = Arc::new(Shared { plan, client, stats, started, lag });
     // In a task of its own, so that a slow listener delays no arrival.
     let mut sending = JoinSet::new();
     sending.spawn(send(shared.clone(), schedule));

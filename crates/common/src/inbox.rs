@@ -1,6 +1,6 @@
 //! Which events a consumer group has already taken: rows written in the deciding transaction.
 //!
-//! The key is (consumer group, event id). An event id stays the same through retry,
+//! The key is (event id, consumer group). An event id stays the same through retry,
 //! dead-lettering and replay, so a row here means: this event's effect is in the database.
 
 use std::sync::Arc;

@@ -27,6 +27,8 @@ pub const OUTBOX_LEFT_TO_SWEEPER: &str = "boxoffice_outbox_left_to_sweeper_total
 pub const OUTBOX_SWEPT: &str = "boxoffice_outbox_swept_total";
 pub const OUTBOX_DEAD: &str = "boxoffice_outbox_dead_total";
 
+/// `boxoffice load` reads it by this name, with its label `group`.
+pub const MESSAGES_WAITING: &str = "boxoffice_messages_waiting";
 pub const MESSAGES_CONSUMED: &str = "boxoffice_messages_consumed_total";
 pub const MESSAGES_RETRIED: &str = "boxoffice_messages_retried_total";
 pub const MESSAGES_DEAD: &str = "boxoffice_messages_dead_total";
@@ -46,6 +48,7 @@ pub const ALL: &[Metric] = &[
     counter(OUTBOX_LEFT_TO_SWEEPER, "Events that a full relay left to the sweeper"),
     counter(OUTBOX_SWEPT, "Events that the sweeper found unpublished and handed over"),
     counter(OUTBOX_DEAD, "Events that the broker refused for good"),
+    gauge(MESSAGES_WAITING, "Messages that wait, retries that are due too, by consumer group"),
     counter(MESSAGES_CONSUMED, "Messages taken to their end, by consumer group"),
     counter(MESSAGES_RETRIED, "Messages given back to be tried again, by consumer group"),
     counter(MESSAGES_DEAD, "Messages sent to the dead-letter queue, by consumer group"),

@@ -30,8 +30,11 @@ pub fn pool(config: &PostgresConfig, application_name: &str) -> PgPool {
 
 /// A pool for the batch statements of the hot path.
 ///
-/// They always join some hundred keys with large tables, so the plan is fixed: prepared once
-/// for any parameters, and by index and nested loop whatever the statistics say.
+/// They always look some hundred keys up in large tables, so the plan is fixed: prepared once for
+/// any parameters, and by index and nested loop whatever the statistics say. That a table is not
+/// the outer side of a loop over it is up to the statement: keys by `= ANY` on the first column of
+/// an index, or by `unnest` and a LATERAL subquery with a LIMIT or a lock, which is never turned
+/// around. A plan that was made while a table was small would otherwise read all of it.
 pub fn hot_pool(config: &PostgresConfig, application_name: &str) -> PgPool {
     let fixed_plan = [
         ("plan_cache_mode", "force_generic_plan"),

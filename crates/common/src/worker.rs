@@ -1,8 +1,8 @@
 //! What every worker is assembled from, and the order in which it ends.
 //!
-//! [`Worker::start`] opens the database pool, starts the relay, the sweeper and the probes. The
-//! worker then registers what it consumes with [`Worker::consume`], which also provisions topics
-//! and groups, and ends with [`Worker::drain`].
+//! [`Worker::start`] opens the database pool, starts the relay, the sweeper, the probes and what
+//! exports the consumers' lag. The worker then registers what it consumes with
+//! [`Worker::consume`], which also provisions topics and groups, and ends with [`Worker::drain`].
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin_http::Ports;
 use crate::backoff::Backoff;
-use crate::bus::{Bus, BusError, Topology};
+use crate::bus::{Bus, BusError, Subscription, Topology};
 use crate::config::{
     BrokerConfig, DrainConfig, InboxConfig, OutboxConfig, PipelineConfig, PostgresConfig,
     Provisioning,
@@ -24,6 +24,8 @@ use crate::outbox::{Outbox, Relay};
 use crate::pipeline::{Aggregate, Pipeline, Runtime, Sink, SinkPipeline};
 use crate::readiness::{Dependency, Need};
 use crate::{backoff, metric, postgres};
+
+mod lag;
 
 /// How often the broker is asked about its health.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
@@ -54,24 +56,37 @@ pub struct Worker {
     broker: Dependency,
     topology: Dependency,
     provisioning: Provisioning,
-    sources: Arc<Mutex<Vec<Arc<dyn Source>>>>,
+    sources: Sources,
 }
+
+type Sources = Arc<Mutex<Vec<Arc<dyn Source>>>>;
 
 /// Something that takes messages until it is told to stop.
 pub trait Source: Send + Sync {
     /// Takes no more; what is in hand is finished.
     fn stop(&self);
+
+    /// What it takes from the bus; `None` when it takes from the process's own queue.
+    fn subscription(&self) -> Option<&Subscription>;
 }
 
 impl<A: Aggregate> Source for Pipeline<A> {
     fn stop(&self) {
         Self::stop(self);
     }
+
+    fn subscription(&self) -> Option<&Subscription> {
+        Self::subscription(self)
+    }
 }
 
 impl<S: Sink> Source for SinkPipeline<S> {
     fn stop(&self) {
         Self::stop(self);
+    }
+
+    fn subscription(&self) -> Option<&Subscription> {
+        Some(Self::subscription(self))
     }
 }
 
@@ -122,6 +137,8 @@ impl Worker {
         let probe = postgres::probe(base.postgres.clone(), database, stop.clone());
         tasks.spawn("postgresql-probe", probe);
         tasks.spawn("broker-probe", probe_broker(bus.clone(), broker.clone(), stop.clone()));
+        let sources = Sources::default();
+        tasks.spawn("lag", lag::export(bus.clone(), sources.clone(), stop.clone()));
         let abandon = runtime.abandon.clone();
         let drain = Duration::from_millis(base.drain.drain_timeout_ms).mul_f64(ABANDON_AFTER);
         // Not one of the tasks that the drain waits for: it ends with the process.
@@ -131,7 +148,6 @@ impl Worker {
             abandon.cancel();
         });
         let provisioning = base.broker.topics;
-        let sources = Arc::default();
         Self { life, pool, bus, runtime, broker, topology, provisioning, sources }
     }
 
@@ -155,7 +171,8 @@ impl Worker {
         });
     }
 
-    /// Registers a source, so that the drain stops it; at once when it has begun.
+    /// Registers a source, so that its lag is exported and the drain stops it; at once when it has
+    /// begun.
     pub fn add(&self, source: Arc<dyn Source>) {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         if self.life.stop().is_cancelled() {

@@ -5,7 +5,7 @@ use clap::Args;
 use super::failure::Failure;
 use super::output::{Output, table};
 use super::settings::Settings;
-use crate::load::{self, Arrivals, Behaviour, Methods, Plan, Progress, Report, TicketChoice};
+use crate::load::{self, Arrivals, Behaviour, Lag, Methods, Plan, Progress, Report, TicketChoice};
 
 /// Who comes, when, and what they do.
 #[derive(Debug, Args)]
@@ -70,6 +70,7 @@ impl Arguments {
         };
         let mut plan =
             Plan::new(settings.order_url()?, settings.token(), self.session, &[], self.buyers);
+        plan.admin_urls = settings.admin_urls();
         plan.tickets.clone_from(&self.tickets);
         plan.arrivals = arrivals;
         if !self.behaviours.is_empty() {
@@ -120,8 +121,13 @@ fn funnel(progress: &Progress) -> String {
         .iter()
         .map(|(phase, count)| format!("{} {count}", phase.as_str()))
         .collect();
+    let lag = match progress.lag {
+        Lag::NotWatched => String::new(),
+        Lag::Unknown => ", lag ?".to_owned(),
+        Lag::Messages(count) => format!(", lag {count}"),
+    };
     format!(
-        "{:>4} s  {}/{} came ({:.0}/s), {}; {} ended",
+        "{:>4} s  {}/{} came ({:.0}/s), {}; {} ended{lag}",
         progress.elapsed.as_secs(),
         progress.arrived,
         progress.buyers,
@@ -190,6 +196,7 @@ fn behaviour(text: &str) -> Result<(Behaviour, u32), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::Phase;
 
     #[test]
     fn a_ticket_choice_has_defaults() {
@@ -200,6 +207,30 @@ mod tests {
         for bad in ["", "x", "7:", "7:-1", "7:1:2:3"] {
             assert!(ticket(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_funnel_ends_with_the_lag_when_it_is_watched() {
+        let line = |lag| {
+            funnel(&Progress {
+                elapsed: Duration::from_secs(12),
+                buyers: 100,
+                arrived: 60,
+                accepted: 50,
+                ended: 20,
+                phases: [(Phase::Waiting, 3), (Phase::Holding, 4)].into(),
+                outcomes: [("confirmed".to_owned(), 20)].into(),
+                requests: 200,
+                retries: 0,
+                arrivals_per_second: 5.0,
+                requests_per_second: 16.7,
+                lag,
+            })
+        };
+        let funnel = "  12 s  60/100 came (5/s), waiting 3, holding 4; 20 ended";
+        assert_eq!(line(Lag::NotWatched), funnel);
+        assert_eq!(line(Lag::Unknown), format!("{funnel}, lag ?"));
+        assert_eq!(line(Lag::Messages(123)), format!("{funnel}, lag 123"));
     }
 
     #[test]

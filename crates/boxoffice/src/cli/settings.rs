@@ -26,6 +26,16 @@ pub(super) struct Settings {
     /// dlq-handler's API.
     #[arg(long, global = true, env = "BOXOFFICE_DLQ_URL", value_name = "URL")]
     dlq_url: Option<String>,
+    /// The admin port of a worker, for each of them: `load` tells how far they are behind; the
+    /// variable separates them by commas.
+    #[arg(
+        long = "admin-url",
+        global = true,
+        env = "BOXOFFICE_ADMIN_URLS",
+        value_delimiter = ',',
+        value_name = "URL"
+    )]
+    admin_urls: Vec<String>,
     /// The bearer token for all of them.
     #[arg(long, global = true, env = "BOXOFFICE_TOKEN", hide_env_values = true)]
     token: Option<String>,
@@ -83,6 +93,10 @@ impl Settings {
             stock_url: self.stock_url.or(file.stock_url),
             notify_url: self.notify_url.or(file.notify_url),
             dlq_url: self.dlq_url.or(file.dlq_url),
+            admin_urls: match self.admin_urls.is_empty() {
+                true => file.admin_urls,
+                false => self.admin_urls,
+            },
             token: self.token.or(file.token),
             database_url: self.database_url.or(file.database_url),
             redis_url: self.redis_url.or(file.redis_url),
@@ -102,6 +116,11 @@ impl Settings {
 
     pub(super) fn dlq_url(&self) -> Result<&str, Failure> {
         required(self.dlq_url.as_deref(), "dlq")
+    }
+
+    /// None of them when nobody said where they are.
+    pub(super) fn admin_urls(&self) -> Vec<String> {
+        self.admin_urls.iter().filter(|url| !url.is_empty()).cloned().collect()
     }
 
     pub(super) fn token(&self) -> &str {
@@ -169,6 +188,20 @@ mod tests {
             missing.contains("--dlq-url") && missing.contains("BOXOFFICE_DLQ_URL"),
             "{missing}"
         );
+    }
+
+    #[test]
+    fn admin_ports_are_named_one_by_one_or_by_commas_or_in_the_profile() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            settings: Settings,
+        }
+        let arguments = ["x", "--admin-url", "http://a", "--admin-url", "http://b,http://c"];
+        let line = <Line as clap::Parser>::parse_from(arguments);
+        assert_eq!(line.settings.admin_urls(), ["http://a", "http://b", "http://c"]);
+        let settings = with_profile("admin_urls = ['http://a', 'http://b']").expect("a profile");
+        assert_eq!(settings.admin_urls(), ["http://a", "http://b"]);
     }
 
     #[test]

@@ -17,6 +17,9 @@ const ORDER_QUANTITY_MAX: u32 = 1_000;
 pub struct Plan {
     /// Of order-worker's API: `http://host:port`.
     pub orders_url: String,
+    /// Of the workers' admin ports, for the progress to tell how far they are behind; without any
+    /// it does not.
+    pub admin_urls: Vec<String>,
     /// With the scopes `orders:write` and `orders:read`.
     pub token: String,
     pub session: i64,
@@ -168,6 +171,7 @@ impl Plan {
         let choice = |&ticket_id| TicketChoice { ticket_id, weight: 1, quantity_max: 1 };
         Self {
             orders_url: orders_url.to_owned(),
+            admin_urls: Vec::new(),
             token: token.to_owned(),
             session,
             tickets: tickets.iter().map(choice).collect(),

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Shared;
 use super::stats::read;
+use super::{Lag, Shared};
 
 /// What a buyer is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -61,6 +61,8 @@ pub struct Progress {
     pub arrivals_per_second: f64,
     /// Since the start.
     pub requests_per_second: f64,
+    /// How far the workers are behind.
+    pub lag: Lag,
 }
 
 impl Shared {
@@ -84,6 +86,7 @@ impl Shared {
             retries: read(&self.stats.retries),
             arrivals_per_second: per_second(arrived),
             requests_per_second: per_second(requests),
+            lag: *self.lag.borrow(),
         }
     }
 }

@@ -11,6 +11,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use crate::stub_orders;
+
 type Calls = Arc<Mutex<Vec<String>>>;
 
 /// Every worker in one stub: it notes the calls.
@@ -81,6 +83,7 @@ async fn run(url: &str, arguments: &[&str]) -> Ran {
         .env("BOXOFFICE_DLQ_URL", url)
         .env("BOXOFFICE_TOKEN", "t")
         .env_remove("BOXOFFICE_PROFILE")
+        .env_remove("BOXOFFICE_ADMIN_URLS")
         .env_remove("BOXOFFICE_DATABASE_URL")
         .stdin(Stdio::null())
         .output()
@@ -185,6 +188,19 @@ async fn what_is_asked_wrongly_exits_with_64() {
         assert!(!ran.err.is_empty(), "{arguments:?}");
     }
     assert!(calls.lock().expect("calls").is_empty());
+}
+
+#[tokio::test]
+async fn a_load_tells_its_progress_in_plain_lines_where_nobody_sees_it_live() {
+    let orders = stub_orders::serve(stub_orders::Nature { stock: 5, ..Default::default() }).await;
+    let arguments = ["load", "--session", "7", "--ticket", "70", "--buyers", "5", "--within", "1"];
+    let to = ["--token", "token", "--admin-url", "http://127.0.0.1:1"];
+    let ran = run(&orders.url, &[&arguments[..], &to].concat()).await;
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("5 buyers"), "{}", ran.out);
+    let line = ran.err.lines().next().unwrap_or_default();
+    assert!(line.contains("/5 came") && line.ends_with(", lag ?"), "{}", ran.err);
+    assert!(!ran.err.contains('\x1b'), "{}", ran.err);
 }
 
 #[tokio::test]

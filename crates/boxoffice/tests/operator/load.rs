@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use boxoffice::load::{self, Arrivals, Behaviour, Plan, Report};
+use axum::Router;
+use axum::routing::get;
+use boxoffice::load::{self, Arrivals, Behaviour, Lag, Plan, Report};
 
 use crate::stub_orders::{Nature, Stub, serve};
 
@@ -153,9 +155,34 @@ async fn progress_is_heard_and_ends_with_everybody() {
 }
 
 #[tokio::test]
+async fn progress_tells_how_far_the_workers_are_behind() {
+    let page = "boxoffice_messages_waiting{group=\"order-stock\"} 12\n";
+    let admin = Router::new().route("/metrics", get(async move || page));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let admin_url = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, admin).await });
+    let stub = serve(Nature { hangs: true, ..plenty() }).await;
+    let mut plan = plan(&stub, 1, &[Behaviour::PayAtOnce]);
+    plan.admin_urls = vec![admin_url];
+    let (tell, mut told) = tokio::sync::watch::channel(Lag::NotWatched);
+    let sale = load::run(plan, |progress| {
+        tell.send_replace(progress.lag);
+        std::future::ready(())
+    });
+    tokio::select! {
+        report = sale => panic!("it ended before the lag was told: {report:?}"),
+        lag = told.wait_for(|lag| *lag == Lag::Messages(12)) => drop(lag.expect("told")),
+    }
+}
+
+#[tokio::test]
 async fn a_plan_that_cannot_be_sends_nobody() {
     for url in ["nowhere", "https://127.0.0.1:1", "ftp://x"] {
         let refused = load::run(Plan::new(url, "t", 7, &[70], 1), |_| std::future::ready(())).await;
         assert!(refused.expect_err(url).to_string().starts_with("orders_url: "));
     }
+    let mut plan = Plan::new("http://127.0.0.1:1", "t", 7, &[70], 1);
+    plan.admin_urls = vec!["nowhere".to_owned()];
+    let refused = load::run(plan, |_| std::future::ready(())).await;
+    assert!(refused.expect_err("refused").to_string().starts_with("admin_urls: "));
 }

@@ -63,8 +63,7 @@ impl Outbox {
             .into(),
             mark_sent: format!(
                 "UPDATE {schema}.outbox SET sent_at = now() \
-                 WHERE event_id IN (SELECT e FROM unnest($1::uuid[]) AS t(e) ORDER BY e) \
-                   AND sent_at IS NULL"
+                 WHERE event_id = ANY ($1::uuid[]) AND sent_at IS NULL"
             )
             .into(),
             mark_dead: format!("UPDATE {schema}.outbox SET dead_reason = $2 WHERE event_id = $1")

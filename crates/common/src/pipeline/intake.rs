@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::local::{LocalEntry, Slot};
 use super::{Aggregate, Decoded, GiveBack, Handler, LocalQueue, Unreadable};
-use crate::bus::{AckHandle, Consumer, IncomingMessage};
+use crate::bus::{AckHandle, Consumer, IncomingMessage, Subscription};
 
 /// One message in hand.
 pub(super) struct Item<A: Aggregate> {
@@ -47,7 +47,7 @@ pub(super) struct Intake<A: Aggregate> {
 }
 
 pub(super) enum Source<A: Aggregate> {
-    Bus { consumer: Consumer, handlers: Vec<Handler<A>> },
+    Bus { subscription: Subscription, consumer: Consumer, handlers: Vec<Handler<A>> },
     Local(Arc<LocalQueue<A>>),
 }
 
@@ -67,10 +67,19 @@ impl<A: Aggregate> Source<A> {
         }
     }
 
+    pub(super) fn subscription(&self) -> Option<&Subscription> {
+        match self {
+            Self::Bus { subscription, .. } => Some(subscription),
+            Self::Local(_) => None,
+        }
+    }
+
     /// The next batch; `None` once stopped and empty.
     pub(super) async fn next(&self, gather: Gather, busy: &AtomicUsize) -> Option<Intake<A>> {
         match self {
-            Self::Bus { consumer, handlers } => from_bus(consumer, handlers, gather, busy).await,
+            Self::Bus { consumer, handlers, .. } => {
+                from_bus(consumer, handlers, gather, busy).await
+            }
             Self::Local(queue) => from_queue(queue, gather, busy).await,
         }
     }

@@ -16,7 +16,7 @@ use super::{
     StoreError,
 };
 use crate::backoff::Backoff;
-use crate::bus::{Bus, BusError, IncomingMessage, Publisher};
+use crate::bus::{Bus, BusError, IncomingMessage, Publisher, Subscription};
 use crate::config::PipelineConfig;
 use crate::decision::Undecided;
 use crate::life::Tasks;
@@ -148,9 +148,10 @@ impl<A: Aggregate> Pipeline<A> {
         runtime: Runtime,
     ) -> Result<Arc<Self>, BusError> {
         registration.check().map_err(BusError::Misconfigured)?;
-        let group = registration.subscription.group.clone();
-        let consumer = bus.subscribe(registration.subscription).await?;
-        let source = Source::Bus { consumer, handlers: registration.handlers };
+        let Registration { subscription, handlers } = registration;
+        let group = subscription.group.clone();
+        let consumer = bus.subscribe(subscription.clone()).await?;
+        let source = Source::Bus { subscription, consumer, handlers };
         Ok(Arc::new(Self { aggregate, group, source, runtime, busy: AtomicUsize::new(0) }))
     }
 
@@ -177,6 +178,11 @@ impl<A: Aggregate> Pipeline<A> {
     /// Takes no more; what is in hand is finished.
     pub fn stop(&self) {
         self.source.stop();
+    }
+
+    /// What it takes from the bus; `None` for the process's own queue.
+    pub fn subscription(&self) -> Option<&Subscription> {
+        self.source.subscription()
     }
 
     async fn run(&self) {

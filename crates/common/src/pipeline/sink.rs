@@ -37,7 +37,7 @@ pub type SinkHandler<Record> = fn(&IncomingMessage) -> Result<Recorded<Record>, 
 /// One subscription of one sink.
 pub struct SinkPipeline<S: Sink> {
     sink: Arc<S>,
-    group: Arc<str>,
+    subscription: Subscription,
     consumer: Consumer,
     read: SinkHandler<S::Record>,
     runtime: Runtime,
@@ -55,15 +55,14 @@ impl<S: Sink> SinkPipeline<S> {
         bus: &dyn Bus,
         runtime: Runtime,
     ) -> Result<Arc<Self>, BusError> {
-        let group = subscription.group.clone();
-        let consumer = bus.subscribe(subscription).await?;
-        Ok(Arc::new(Self { sink, group, consumer, read, runtime }))
+        let consumer = bus.subscribe(subscription.clone()).await?;
+        Ok(Arc::new(Self { sink, subscription, consumer, read, runtime }))
     }
 
     /// Starts one task; it ends after [`SinkPipeline::stop`] when all is done.
     pub fn start(self: &Arc<Self>, tasks: &Tasks) {
         let this = self.clone();
-        let span = tracing::info_span!("sink", group = %self.group);
+        let span = tracing::info_span!("sink", group = %self.subscription.group);
         tasks.spawn("sink", async move { this.run().await }.instrument(span));
     }
 
@@ -72,13 +71,18 @@ impl<S: Sink> SinkPipeline<S> {
         self.consumer.stop();
     }
 
+    /// What it takes.
+    pub fn subscription(&self) -> &Subscription {
+        &self.subscription
+    }
+
     async fn run(&self) {
         while let Some(delivery) = self.consumer.next().await {
             let (messages, ack) = delivery.into_parts();
             let count = messages.len() as u64;
             if self.process(messages).await {
                 ack.ack();
-                let group = self.group.to_string();
+                let group = self.subscription.group.to_string();
                 metrics::counter!(metric::MESSAGES_CONSUMED, "group" => group).increment(count);
             }
         }
@@ -86,6 +90,7 @@ impl<S: Sink> SinkPipeline<S> {
 
     /// False when the drain's time is up: the messages come again.
     async fn process(&self, messages: Vec<IncomingMessage>) -> bool {
+        let group = &self.subscription.group;
         let mut records = Vec::with_capacity(messages.len());
         let mut origins = Vec::with_capacity(messages.len());
         let mut backs = Vec::new();
@@ -104,7 +109,7 @@ impl<S: Sink> SinkPipeline<S> {
             if part.is_empty() {
                 continue;
             }
-            match self.sink.store(&self.group, &records[part.clone()]).await {
+            match self.sink.store(group, &records[part.clone()]).await {
                 Ok(()) => {}
                 Err(StoreError::Data(cause)) if part.len() == 1 => {
                     backs.push(self.runtime.retry(origins[part.start].clone(), cause));
@@ -122,6 +127,6 @@ impl<S: Sink> SinkPipeline<S> {
                 }
             }
         }
-        self.runtime.give_back(&self.group, backs).await
+        self.runtime.give_back(group, backs).await
     }
 }
