@@ -119,6 +119,16 @@ impl Process {
         Ok(Self(Arc::new(Inner { spec, pid, log, lifeline: Mutex::new(lifeline), exit })))
     }
 
+    /// Starts it again as it was started before: with the same arguments, in the same place, its
+    /// output added to the same log. If it still runs it is killed first.
+    ///
+    /// # Errors
+    /// The program can't be started.
+    pub async fn start_again(&self, paths: &Paths, run: &RunDir) -> Result<Self, Error> {
+        self.kill().await;
+        Self::start(self.0.spec.clone(), paths, run).await
+    }
+
     /// What people call it.
     pub fn name(&self) -> &str {
         &self.0.spec.name

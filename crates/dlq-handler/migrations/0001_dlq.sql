@@ -121,7 +121,8 @@ CREATE TABLE dlq.inbox (
     order_no       text        NOT NULL,
     outcome        int2        NOT NULL,
     seen_at        timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (consumer_group, event_id)
+    -- In this order any plan looks events up one by one.
+    PRIMARY KEY (event_id, consumer_group)
 );
 
 CREATE INDEX inbox_seen_at ON dlq.inbox USING brin (seen_at);

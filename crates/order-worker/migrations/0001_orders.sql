@@ -148,6 +148,7 @@ CREATE TABLE orders.inbox (
     -- 1 applied, 2 ignored
     outcome        int2 NOT NULL,
     seen_at        timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (consumer_group, event_id)
+    -- In this order any plan looks events up one by one.
+    PRIMARY KEY (event_id, consumer_group)
 );
 CREATE INDEX inbox_seen ON orders.inbox USING brin (seen_at);

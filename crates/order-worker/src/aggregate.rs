@@ -9,6 +9,7 @@ use common::outbox;
 use common::pipeline::{Aggregate, Applied, Change, Decided, Load, Loaded, Stamp, StoreError};
 use contracts::{OrderNo, SessionId};
 
+use crate::admission::Admission;
 use crate::domain::{self, Call, Event, Facts, Message, Order, Policy, Reply, Work, decide};
 use crate::handlers::publish::Publisher;
 use crate::sale::Sales;
@@ -49,10 +50,12 @@ pub struct Orders {
     publisher: Publisher,
     hand_over: HandOver,
     waiting: Waiting,
+    admission: Admission,
 }
 
 impl Orders {
-    /// `hand_over` is given the calls of every committed change; `waiting` is told of it.
+    /// `hand_over` is given the calls of every committed change; `waiting` and
+    /// `admission` are told of it.
     pub fn new(
         store: Store,
         sales: Sales,
@@ -60,8 +63,9 @@ impl Orders {
         publisher: Publisher,
         hand_over: HandOver,
         waiting: Waiting,
+        admission: Admission,
     ) -> Self {
-        Self { store, sales, policy, publisher, hand_over, waiting }
+        Self { store, sales, policy, publisher, hand_over, waiting, admission }
     }
 }
 
@@ -86,8 +90,11 @@ impl Aggregate for Orders {
                 }
             }
         }
-        let snapshot = self.store.load(request.group, &keys, &creations, request.events).await?;
-        let sales = self.sales.current(sessions_of(&request), &self.store).await?;
+        let known_sales = if creations.is_empty() { Vec::new() } else { self.sales.known() };
+        let snapshot =
+            self.store.load(request.group, &keys, &creations, request.events, &known_sales).await?;
+        self.sales.learn(&snapshot.sales);
+        let sales = self.sales.of(&sessions_of(&request));
         let mut by_number: HashMap<OrderNo, Order> = HashMap::new();
         let mut by_creation: HashMap<(SessionId, String, String), OrderNo> = HashMap::new();
         for order in snapshot.orders {
@@ -147,6 +154,7 @@ impl Aggregate for Orders {
     fn committed(&self, change: Change<Self>) {
         if let Some(Some(order)) = &change.next {
             self.waiting.tell(&order.order_no, order.status);
+            self.admission.observe(change.base.as_ref(), order);
         }
         let calls = calls_left(&change.calls);
         if !calls.is_empty() {

@@ -15,6 +15,7 @@ use common::config::ApiConfig;
 use common::pipeline::LocalQueue;
 use common::problem;
 
+use crate::admission::Admission;
 use crate::aggregate::Orders;
 use crate::payments::{Callbacks, Gateways, Ledger, OrderLedger};
 use crate::store::Store;
@@ -44,6 +45,7 @@ pub struct Api {
     gateways: Gateways,
     callbacks: Callbacks,
     waiting: Waiting,
+    admission: Admission,
     body_max_bytes: usize,
     request_timeout: Duration,
 }
@@ -61,12 +63,23 @@ impl Api {
         gateways: Gateways,
         callbacks: Callbacks,
         waiting: Waiting,
+        admission: Admission,
         config: &ApiConfig,
     ) -> Self {
         let ledger = Arc::new(OrderLedger { queue: queue.clone(), store: store.clone() });
         let body_max_bytes = config.body_max_bytes;
         let request_timeout = Duration::from_millis(config.request_timeout_ms);
-        Self { queue, store, ledger, gateways, callbacks, waiting, body_max_bytes, request_timeout }
+        Self {
+            queue,
+            store,
+            ledger,
+            gateways,
+            callbacks,
+            waiting,
+            admission,
+            body_max_bytes,
+            request_timeout,
+        }
     }
 }
 

@@ -52,6 +52,8 @@ pub struct OrdersConfig {
     pub publish_refunded: bool,
     /// How often each process reads what changed of the sales.
     pub sale_refresh_ms: u64,
+    /// How long orders may wait for their stock before new ones are turned away with 503.
+    pub backlog_max_ms: u64,
 }
 
 impl Default for OrdersConfig {
@@ -66,6 +68,7 @@ impl Default for OrdersConfig {
             publish_confirmed: false,
             publish_refunded: false,
             sale_refresh_ms: 100,
+            backlog_max_ms: 500,
         }
     }
 }
@@ -81,6 +84,9 @@ impl Validate for OrdersConfig {
         }
         if self.sale_refresh_ms == 0 {
             problems.push("sale_refresh_ms: must be at least 1".to_owned());
+        }
+        if self.backlog_max_ms == 0 {
+            problems.push("backlog_max_ms: must be at least 1".to_owned());
         }
         for name in &self.default_channels {
             if name.parse::<Channel>().is_err() {

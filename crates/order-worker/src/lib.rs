@@ -2,8 +2,9 @@
 //!
 //! Rooms: [`domain`] decides (pure), [`handlers`] read and write messages, [`api`] is HTTP,
 //! [`payments`] talks to providers, [`store`] is all SQL, [`expiry`] sweeps deadlines, [`waiting`]
-//! is who waits for an order.
+//! is who waits for an order, [`admission`] who is turned away.
 
+pub mod admission;
 pub mod aggregate;
 pub mod api;
 pub mod config;

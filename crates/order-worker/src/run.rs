@@ -14,6 +14,7 @@ use common::readiness::Need;
 use common::worker::Worker;
 use contracts::topics;
 
+use crate::admission::Admission;
 use crate::aggregate::Orders;
 use crate::api::{self, Api};
 use crate::config::Config;
@@ -68,6 +69,7 @@ pub async fn run_on(config: Config, life: Life, bus: Arc<dyn Bus>) -> Result<(),
     let worker = Worker::start(life.clone(), &config.base(), SCHEMA, bus, Need::Degraded);
     let store = Store::new(worker.pool.clone(), worker.runtime.relay.lease());
     let sales = Sales::default();
+    let admission = Admission::new(Duration::from_millis(config.orders.backlog_max_ms));
     let waiting = Waiting::default();
     life.tasks.spawn("waiting", waiting.clone().keep_reading(store.clone(), life.stop()));
     let (hand_over, calls) = payments::hand_over(config.payments.call_queue_max);
@@ -78,6 +80,7 @@ pub async fn run_on(config: Config, life: Life, bus: Arc<dyn Bus>) -> Result<(),
         Publisher::new(config.topics()),
         Arc::new(move |calls| hand_over.try_hand_over(calls)),
         waiting.clone(),
+        admission.clone(),
     ));
     let queue = Arc::new(LocalQueue::new(config.pipeline.queue_max));
     Pipeline::local(orders.clone(), LOCAL, queue.clone(), worker.runtime.clone())
@@ -97,7 +100,7 @@ pub async fn run_on(config: Config, life: Life, bus: Arc<dyn Bus>) -> Result<(),
     consume(&worker, &config, orders, &store);
 
     let routes = api::router(
-        Api::new(queue.clone(), store, gateways, callbacks, waiting, &config.api),
+        Api::new(queue.clone(), store, gateways, callbacks, waiting, admission, &config.api),
         &tokens,
         &config.api,
     );

@@ -1,7 +1,7 @@
 //! The process's copy of every session's sale, and where it comes from.
 //!
 //! `SALE_CHANGED` is written to `sale_sessions` by one member of the group; every process reads
-//! what is newer than its copy each `sale_refresh_ms`. Creation reads the rows themselves.
+//! what is newer than its copy each `sale_refresh_ms`, and with each batch of creations.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -17,40 +17,48 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Sale, SaleTicket};
 use crate::handlers::envelope_of;
-use crate::store::{SaleRow, Store, fault};
+use crate::store::{SaleRow, Store};
 
 /// The copy; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Sales(Arc<RwLock<HashMap<SessionId, Arc<Sale>>>>);
 
 impl Sales {
-    /// The session's sale as this process last saw it, at most `sale_refresh_ms` ago.
-    pub fn get(&self, session_id: SessionId) -> Option<Arc<Sale>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&session_id).cloned()
-    }
-
     /// Whether any sale is known.
     pub fn is_empty(&self) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    /// These sessions' sales as the rows say now.
-    ///
-    /// # Errors
-    /// [`StoreError::Away`].
-    pub async fn current(
-        &self,
-        sessions: Vec<SessionId>,
-        store: &Store,
-    ) -> Result<HashMap<SessionId, Arc<Sale>>, StoreError> {
-        if sessions.is_empty() {
-            return Ok(HashMap::new());
+    /// What the copy has of these sessions.
+    pub fn of(&self, sessions: &[SessionId]) -> HashMap<SessionId, Arc<Sale>> {
+        let copy = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        sessions
+            .iter()
+            .filter_map(|session_id| Some((*session_id, copy.get(session_id)?.clone())))
+            .collect()
+    }
+
+    /// The versions that the copy has.
+    pub fn known(&self) -> Vec<(SessionId, i64)> {
+        let copy = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        copy.values().map(|sale| (sale.session_id, sale.version)).collect()
+    }
+
+    /// Takes over `SALE_CHANGED` messages, as they were stored; older ones change nothing.
+    pub fn learn(&self, bodies: &[Vec<u8>]) {
+        for body in bodies {
+            match SaleChanged::read(Tag::SaleChanged, body) {
+                Ok(message) => {
+                    let mut copy = self.0.write().unwrap_or_else(PoisonError::into_inner);
+                    let known = copy.get(&message.session_id).map(|sale| sale.version);
+                    if known.is_none_or(|version| version < message.version) {
+                        copy.insert(message.session_id, Arc::new(sale_of(&message)));
+                    }
+                }
+                // It was read once before it was stored; a newer build wrote what we can't read.
+                Err(error) => tracing::error!(%error, "a stored sale can't be read"),
+            }
         }
-        self.refresh(store).await.map_err(|error| fault(&error))?;
-        Ok(sessions
-            .into_iter()
-            .filter_map(|session_id| Some((session_id, self.get(session_id)?)))
-            .collect())
     }
 
     /// Takes over what is newer than the copy.
@@ -58,29 +66,7 @@ impl Sales {
     /// # Errors
     /// What PostgreSQL says.
     pub async fn refresh(&self, store: &Store) -> Result<(), sqlx::Error> {
-        let known: Vec<(SessionId, i64)> = self
-            .0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .map(|sale| (sale.session_id, sale.version))
-            .collect();
-        let rows = store.newer_sales(&known).await?;
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let mut copy = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        for row in rows {
-            match SaleChanged::read(Tag::SaleChanged, &row.body) {
-                Ok(message) => {
-                    copy.insert(row.session_id, Arc::new(sale_of(&message)));
-                }
-                // It was read once before it was stored; a newer build wrote what we can't read.
-                Err(error) => tracing::error!(
-                    session.id = %row.session_id, %error, "a stored sale can't be read"
-                ),
-            }
-        }
+        self.learn(&store.newer_sales(&self.known()).await?);
         Ok(())
     }
 

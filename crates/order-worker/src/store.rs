@@ -11,7 +11,7 @@ use common::inbox::Inbox;
 use common::outbox::{Outbox, Past};
 use common::pipeline::{Applied, Change, StoreError};
 use common::postgres::{Class, classify, transact};
-use contracts::{OrderNo, OrderStatus};
+use contracts::{OrderNo, OrderStatus, SessionId};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -71,7 +71,8 @@ impl Store {
         &self.inbox
     }
 
-    /// Reads the orders of all keys and which of `events` the inbox of `group` knows.
+    /// Reads the orders of all keys, which of `events` the inbox of `group` knows, and (when
+    /// orders are created) the sales that are newer than `known_sales`.
     ///
     /// # Errors
     /// [`StoreError::Away`] or [`StoreError::Data`].
@@ -81,8 +82,11 @@ impl Store {
         keys: &[&Key],
         creations: &[(&Key, &OrderNo)],
         events: &[Uuid],
+        known_sales: &[(SessionId, i64)],
     ) -> Result<Snapshot, StoreError> {
-        read::load(&self.pool, group, keys, creations, events).await.map_err(|error| fault(&error))
+        read::load(&self.pool, group, keys, creations, events, known_sales)
+            .await
+            .map_err(|error| fault(&error))
     }
 
     /// The order with this number.
@@ -91,7 +95,7 @@ impl Store {
     /// What PostgreSQL says.
     pub async fn order(&self, order_no: &OrderNo) -> Result<Option<Order>, sqlx::Error> {
         let key = Key::Order(order_no.clone());
-        let snapshot = read::load(&self.pool, "", &[&key], &[], &[]).await?;
+        let snapshot = read::load(&self.pool, "", &[&key], &[], &[], &[]).await?;
         Ok(snapshot.orders.into_iter().next())
     }
 

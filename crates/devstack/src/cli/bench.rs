@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::ValueEnum as _;
 use devstack::run_dir::Data;
+use devstack::workers::{Kind, Override};
 use devstack::{Binaries, Console, Error, http};
 use serde::Serialize;
 
@@ -68,12 +69,38 @@ pub(super) struct Bench {
     /// With the programs of this build, not optimised: for a look at the bench itself
     #[arg(long)]
     dev: bool,
+    /// Sets a key of a worker's configuration; `all` for each worker
+    #[arg(long = "set", value_name = "WORKER:SECTION.KEY=VALUE", value_parser = overrides)]
+    overrides: Vec<Overrides>,
     /// Where the result is written, instead of below the target directory
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Leaves logs and data where they are
     #[arg(long)]
     keep: bool,
+}
+
+/// One key's new value, for one worker or for all.
+#[derive(Debug, Clone)]
+struct Overrides(Vec<Override>);
+
+fn overrides(text: &str) -> Result<Overrides, String> {
+    let parts = text.split_once(':').and_then(|(worker, rest)| {
+        let (key, value) = rest.split_once('=')?;
+        Some((worker, key, value))
+    });
+    let Some((worker, key, value)) = parts else {
+        return Err("expected WORKER:SECTION.KEY=VALUE".to_owned());
+    };
+    let chosen = Kind::ALL.into_iter().filter(|kind| worker == "all" || kind.name() == worker);
+    let all: Vec<Override> = chosen
+        .map(|worker| Override { worker, key: key.to_owned(), value: value.to_owned() })
+        .collect();
+    if all.is_empty() { Err(format!("there is no worker {worker}")) } else { Ok(Overrides(all)) }
+}
+
+fn flat(overrides: &[Overrides]) -> Vec<Override> {
+    overrides.iter().flat_map(|overrides| overrides.0.clone()).collect()
 }
 
 /// One scenario's measurement.
@@ -129,7 +156,8 @@ async fn all(order: &Bench, console: &Console) -> Result<bool, Error> {
                 side.map(|side| format!(" {side}")).unwrap_or_default()
             ));
             let data = if order.keep { Data::Keep } else { Data::Remove };
-            let rig = Rig::start(scenario, binaries.clone(), data, console).await?;
+            let set = flat(&order.overrides);
+            let rig = Rig::start(scenario, binaries.clone(), data, set, console).await?;
             let saga = maximum_of_saga(&results, *side);
             let measured = measure(&rig, scenario, order, saga, console).await;
             let audited = rig.audit().await;

@@ -26,10 +26,12 @@ UPDATE notify.notifications AS n SET status = u.status, version = u.version, \
     attempt = u.attempt, valid_until = u.valid_until, last_error = u.last_error, \
     body = CASE WHEN u.status = 'PENDING' THEN coalesce(u.body, n.body) END, \
     sent_at = CASE WHEN u.status = 'SENT' THEN now() END \
-FROM (SELECT * FROM unnest($1::text[], $2::int8[], $3::text[], $4::int8[], $5::int4[], \
-        $6::bytea[], $7::timestamptz[], $8::text[]) \
-      AS t (id, base, status, version, attempt, body, valid_until, last_error) ORDER BY id) AS u \
-WHERE n.notification_id = u.id AND n.version = u.base RETURNING n.notification_id";
+FROM (SELECT t.*, l.ctid AS at FROM (SELECT * FROM unnest($1::text[], $2::int8[], $3::text[], \
+        $4::int8[], $5::int4[], $6::bytea[], $7::timestamptz[], $8::text[]) \
+      AS t (id, base, status, version, attempt, body, valid_until, last_error) ORDER BY id) AS t, \
+    LATERAL (SELECT o.ctid FROM notify.notifications AS o WHERE o.notification_id = t.id \
+      AND o.version = t.base FOR UPDATE) AS l) AS u \
+WHERE n.ctid = u.at RETURNING n.notification_id";
 
 const CALL: &str = "\
 INSERT INTO notify.calls (notification_id, channel, attempt, lease_until) \
@@ -39,7 +41,7 @@ ON CONFLICT (notification_id) DO UPDATE \
 SET attempt = excluded.attempt, lease_until = excluded.lease_until, claims = 0";
 
 const END_CALL: &str = "\
-DELETE FROM notify.calls AS c USING unnest($1::text[]) AS t (id) WHERE c.notification_id = t.id";
+DELETE FROM notify.calls WHERE notification_id = ANY ($1::text[])";
 
 /// One notification's change.
 #[derive(Debug, Clone)]

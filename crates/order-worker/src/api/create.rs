@@ -14,6 +14,7 @@ use super::{Api, refusal};
 use crate::aggregate::Key;
 use crate::domain::{Message, NewOrder, Origin, Reply};
 use crate::handlers::request_hash;
+use crate::metric;
 
 mod key;
 pub(super) mod request;
@@ -61,6 +62,10 @@ pub(super) async fn create(
     ProblemJson(request): ProblemJson<CreateOrder>,
 ) -> Result<Response, Problem> {
     let idempotency_key = key::of(&headers)?;
+    if !api.admission.admits() {
+        metrics::counter!(metric::ORDERS_TURNED_AWAY).increment(1);
+        return Err(Problem::overloaded());
+    }
     let new = order_of(&api, request, caller.name(), idempotency_key)?;
     let key = Key::Creation {
         session_id: new.session_id,

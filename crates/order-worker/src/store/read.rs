@@ -19,14 +19,18 @@ pub struct Snapshot {
     pub now: DateTime<Utc>,
     pub orders: Vec<Order>,
     pub known: HashSet<Uuid>,
+    /// `SALE_CHANGED` of what is newer than the caller has; read for creations only.
+    pub sales: Vec<Vec<u8>>,
 }
 
 /// The columns of an order, its payments and refunds; the head row is always there.
 macro_rules! select {
-    ($from:literal) => {
+    ($from:literal $(, $column:literal)?) => {
         concat!(
             "SELECT now() AS now, ARRAY(SELECT i.event_id FROM orders.inbox i \
-               WHERE i.consumer_group = $1 AND i.event_id = ANY ($2)) AS known, o.*, \
+               WHERE i.consumer_group = $1 AND i.event_id = ANY ($2)) AS known, ",
+            $($column,)?
+            "o.*, \
              CASE WHEN o.payment_count > 0 THEN (SELECT json_agg(json_build_array(p.method, \
                p.amount::text, p.status, p.provider_payment_id, p.captured::text, p.reason) \
                ORDER BY p.seq)::text FROM orders.payments p \
@@ -46,10 +50,14 @@ const BY_NUMBER: &str = select!("SELECT * FROM orders.orders WHERE order_no = AN
 
 /// By the key of creation, or by the number that the new order would have.
 const BY_CREATION: &str = select!(
-    "SELECT f.* FROM unnest($3::int8[], $4::text[], $5::text[]) AS k(session_id, caller, key) \
-       JOIN orders.orders f ON f.session_id = k.session_id AND f.caller = k.caller \
-         AND f.idempotency_key = k.key \
-     UNION SELECT * FROM orders.orders WHERE order_no = ANY ($6)"
+    "SELECT f.* FROM unnest($3::int8[], $4::text[], $5::text[]) AS k(session_id, caller, key), \
+       LATERAL (SELECT * FROM orders.orders WHERE session_id = k.session_id \
+         AND caller = k.caller AND idempotency_key = k.key LIMIT 1) AS f \
+     UNION SELECT * FROM orders.orders WHERE order_no = ANY ($6)",
+    "ARRAY(SELECT s.body FROM orders.sale_sessions s \
+       LEFT JOIN unnest($7::int8[], $8::int8[]) AS v(session_id, version) \
+         ON v.session_id = s.session_id \
+       WHERE v.version IS NULL OR v.version < s.version) AS sales, "
 );
 
 /// Two statements only when creations and other messages share a batch; such batches are local
@@ -60,8 +68,10 @@ pub(super) async fn load(
     keys: &[&Key],
     creations: &[(&Key, &OrderNo)],
     events: &[Uuid],
+    known_sales: &[(SessionId, i64)],
 ) -> Result<Snapshot, sqlx::Error> {
     let mut rows = Vec::new();
+    let mut sales = Vec::new();
     let numbers: Vec<&str> = keys
         .iter()
         .filter_map(|key| match key {
@@ -88,8 +98,13 @@ pub(super) async fn load(
             .bind(callers)
             .bind(idempotency_keys)
             .bind(candidates)
+            .bind(known_sales.iter().map(|(session, _)| session.get()).collect::<Vec<_>>())
+            .bind(known_sales.iter().map(|(_, version)| *version).collect::<Vec<_>>())
             .fetch_all(pool)
             .await?;
+        if let Some(first) = rows.first() {
+            sales = first.try_get("sales")?;
+        }
     }
     if creations.is_empty() || !numbers.is_empty() {
         let more =
@@ -105,7 +120,7 @@ pub(super) async fn load(
             orders.push(order_of(row)?);
         }
     }
-    Ok(Snapshot { now, orders, known })
+    Ok(Snapshot { now, orders, known, sales })
 }
 
 #[derive(Serialize, Deserialize)]

@@ -2,7 +2,6 @@ use common::inbox::{Entry, Outcome};
 use common::pipeline::{Recorded, StoreError};
 use common::postgres::transact;
 use contracts::SessionId;
-use sqlx::Row as _;
 
 use super::{Store, fault};
 
@@ -62,16 +61,16 @@ impl Store {
         .map_err(|error| fault(&error))
     }
 
-    /// The sessions' rows that are newer than what the caller has.
+    /// The messages of sessions that are newer than what the caller has.
     ///
     /// # Errors
     /// What PostgreSQL says.
     pub async fn newer_sales(
         &self,
         known: &[(SessionId, i64)],
-    ) -> Result<Vec<SaleRow>, sqlx::Error> {
-        let rows = sqlx::query(
-            "SELECT s.session_id, s.version, s.body FROM orders.sale_sessions s \
+    ) -> Result<Vec<Vec<u8>>, sqlx::Error> {
+        sqlx::query_scalar(
+            "SELECT s.body FROM orders.sale_sessions s \
              LEFT JOIN unnest($1::int8[], $2::int8[]) AS k(session_id, version) \
                ON k.session_id = s.session_id \
              WHERE k.version IS NULL OR k.version < s.version",
@@ -79,15 +78,6 @@ impl Store {
         .bind(known.iter().map(|(session, _)| session.get()).collect::<Vec<_>>())
         .bind(known.iter().map(|(_, version)| *version).collect::<Vec<_>>())
         .fetch_all(&self.pool)
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(SaleRow {
-                    session_id: SessionId(row.try_get("session_id")?),
-                    version: row.try_get("version")?,
-                    body: row.try_get("body")?,
-                })
-            })
-            .collect()
+        .await
     }
 }

@@ -23,18 +23,18 @@ const INSERT_ORDERS: &str = "\
 /// Rows are locked in the order of their numbers before any is written.
 const UPDATE_ORDERS: &str = "\
     WITH locked AS MATERIALIZED ( \
-      SELECT t.* FROM unnest($1::text[], $2::int8[], $3::int8[], $4::int4[], $5::text[], \
-          $6::text[], $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], \
-          $10::timestamptz[], $11::int2[], $12::int2[]) \
+      SELECT t.*, l.ctid AS at FROM (SELECT * FROM unnest($1::text[], $2::int8[], $3::int8[], \
+          $4::int4[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[], \
+          $9::timestamptz[], $10::timestamptz[], $11::int2[], $12::int2[]) \
         AS t(order_no, base, version, status, reason, payment_method, reserved_at, paid_at, \
-          confirmed_at, closed_at, payment_count, refund_count) \
-      JOIN orders.orders o ON o.order_no = t.order_no AND o.version = t.base \
-      ORDER BY o.order_no FOR UPDATE OF o) \
+          confirmed_at, closed_at, payment_count, refund_count) ORDER BY order_no) AS t, \
+      LATERAL (SELECT o.ctid FROM orders.orders o WHERE o.order_no = t.order_no \
+        AND o.version = t.base FOR UPDATE) AS l) \
     UPDATE orders.orders AS o SET version = l.version, status = l.status, reason = l.reason, \
       payment_method = l.payment_method, reserved_at = l.reserved_at, paid_at = l.paid_at, \
       confirmed_at = l.confirmed_at, closed_at = l.closed_at, \
       payment_count = l.payment_count, refund_count = l.refund_count \
-    FROM locked AS l WHERE o.order_no = l.order_no RETURNING o.order_no";
+    FROM locked AS l WHERE o.ctid = l.at RETURNING o.order_no";
 
 const UPSERT_PAYMENTS: &str = "\
     INSERT INTO orders.payments AS p (order_no, seq, session_id, method, amount, currency, \
@@ -62,8 +62,7 @@ const INSERT_CALLS: &str = "\
     ON CONFLICT (call_id) DO NOTHING";
 
 const DELETE_CALLS: &str = "\
-    DELETE FROM orders.calls WHERE call_id IN \
-      (SELECT c FROM unnest($1::text[]) AS t(c) ORDER BY c)";
+    DELETE FROM orders.calls WHERE call_id = ANY ($1::text[])";
 
 const INSERT_RECEIPTS: &str = "\
     INSERT INTO orders.payment_events (provider, event_id, order_no, kind, body, applied_at) \

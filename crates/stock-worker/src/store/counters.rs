@@ -64,50 +64,52 @@ async fn move_users(
     if sums.is_empty() {
         return Ok(Fit::Yes);
     }
-    // First the rows that are not there: an upsert would check a negative count as if it were new.
-    let grown = sums.iter().filter(|(_, tickets)| **tickets > 0);
-    let (sessions, users): (Vec<i64>, Vec<i64>) =
-        grown.map(|((session_id, user_id), _)| (session_id.get(), user_id.get())).unzip();
-    sqlx::query(
-        "INSERT INTO stock.user_holds (session_id, user_id, held) \
-         SELECT session_id, user_id, 0 \
-         FROM unnest($1::int8[], $2::int8[]) AS d(session_id, user_id) \
-         ORDER BY session_id, user_id ON CONFLICT DO NOTHING",
-    )
-    .bind(sessions)
-    .bind(users)
-    .execute(&mut *connection)
-    .await?;
-    // Rows come out of the first part sorted and locked, with their shift.
+    // One statement in the order of the keys, so that batches that share users can't deadlock.
     let rows = sqlx::query(
-        "WITH locked AS MATERIALIZED ( \
-           SELECT d.* FROM unnest($1::int8[], $2::int8[], $3::int8[]) \
-             AS d(session_id, user_id, tickets) \
-           JOIN stock.user_holds AS u ON u.session_id = d.session_id AND u.user_id = d.user_id \
-           ORDER BY u.session_id, u.user_id FOR UPDATE OF u) \
-         UPDATE stock.user_holds AS h SET held = h.held + l.tickets \
-         FROM locked AS l WHERE h.session_id = l.session_id AND h.user_id = l.user_id \
-         RETURNING h.session_id, h.user_id, h.held, (SELECT s.per_user_limit \
-           FROM stock.sessions AS s WHERE s.session_id = h.session_id) AS per_user_limit",
+        "INSERT INTO stock.user_holds AS h (session_id, user_id, held) \
+         SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[]) \
+         ON CONFLICT (session_id, user_id) DO UPDATE SET held = h.held + excluded.held \
+         RETURNING h.session_id, h.user_id, h.held",
     )
     .bind(sums.keys().map(|key| key.0.get()).collect::<Vec<_>>())
     .bind(sums.keys().map(|key| key.1.get()).collect::<Vec<_>>())
-    .bind(sums.values().copied().collect::<Vec<i64>>())
-    .fetch_all(connection)
+    .bind(sums.values().copied().collect::<Vec<_>>())
+    .fetch_all(&mut *connection)
     .await?;
+    // What those have at most who got more: who gives back may stay above a limit that was lowered.
+    let mut most: BTreeMap<SessionId, i64> = BTreeMap::new();
     for row in rows {
-        let key = (SessionId(row.try_get("session_id")?), UserId(row.try_get("user_id")?));
-        let held: i64 = row.try_get("held")?;
-        let limit: Option<i32> = row.try_get("per_user_limit")?;
-        let grows = sums.get(&key).is_some_and(|tickets| *tickets > 0);
-        if grows && limit.is_some_and(|limit| held > i64::from(limit)) {
-            return Ok(Fit::No);
-        }
+        let (session_id, user_id) = (SessionId(row.try_get(0)?), UserId(row.try_get(1)?));
+        let held: i64 = row.try_get(2)?;
         if held < 0 {
-            tracing::error!(session.id = %key.0, held, "a user's count fell below 0");
+            tracing::error!(session.id = %session_id, held, "a user's count fell below 0");
+        }
+        if sums.get(&(session_id, user_id)).is_some_and(|tickets| *tickets > 0) {
+            let highest = most.entry(session_id).or_insert(0);
+            *highest = held.max(*highest);
         }
     }
-    Ok(Fit::Yes)
+    if limits_hold(connection, &most).await? { Ok(Fit::Yes) } else { Ok(Fit::No) }
+}
+
+/// Whether no user of a session has more than its limit; `most` is what one has at most.
+async fn limits_hold(
+    connection: &mut PgConnection,
+    most: &BTreeMap<SessionId, i64>,
+) -> Result<bool, sqlx::Error> {
+    if most.is_empty() {
+        return Ok(true);
+    }
+    let beyond: Option<i64> = sqlx::query_scalar(
+        "SELECT s.session_id FROM unnest($1::int8[], $2::int8[]) AS m(session_id, held) \
+         JOIN stock.sessions AS s ON s.session_id = m.session_id \
+         WHERE m.held > s.per_user_limit LIMIT 1",
+    )
+    .bind(most.keys().map(|session_id| session_id.get()).collect::<Vec<_>>())
+    .bind(most.values().copied().collect::<Vec<_>>())
+    .fetch_optional(connection)
+    .await?;
+    Ok(beyond.is_none())
 }
 
 async fn move_tickets(

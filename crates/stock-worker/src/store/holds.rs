@@ -114,9 +114,11 @@ pub(super) async fn update(
          SET status = d.status, hold = d.hold, version = d.version, lines = d.lines, \
            currency = coalesce(d.currency, r.currency), reason = coalesce(d.reason, r.reason), \
            updated_at = now() \
-         FROM unnest($1::text[], $2::text[], $3::int4[], $4::int8[], $5::text[], $6::text[], \
-           $7::text[]) AS d(order_no, status, hold, version, currency, lines, reason) \
-         WHERE r.order_no = d.order_no",
+         FROM (SELECT d.*, l.ctid AS at FROM unnest($1::text[], $2::text[], $3::int4[], \
+             $4::int8[], $5::text[], $6::text[], $7::text[]) \
+             AS d(order_no, status, hold, version, currency, lines, reason), \
+           LATERAL (SELECT ctid FROM stock.reservations WHERE order_no = d.order_no LIMIT 1) AS l) \
+           AS d WHERE r.ctid = d.at",
     )
     .bind(changed.iter().map(|(order_no, _)| *order_no).collect::<Vec<&str>>())
     .bind(changed.iter().map(|(_, row)| row.status).collect::<Vec<&str>>())

@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use super::rig::{Rig, failed};
 use super::scenario::Scenario;
-use super::{WARM_UP_S, saga_at, table};
+use super::{Overrides, WARM_UP_S, flat, overrides, saga_at, table};
 
 /// Linux's own profiler; Debian's package is `linux-perf`.
 const PERF: &str = "perf";
@@ -32,6 +32,9 @@ pub(in crate::cli) struct Profile {
     /// The lines that are shown of each process
     #[arg(long, default_value_t = 40)]
     lines: usize,
+    /// As of `bench`
+    #[arg(long = "set", value_name = "WORKER:SECTION.KEY=VALUE", value_parser = overrides)]
+    overrides: Vec<Overrides>,
     /// Leaves the samples where they are, for `perf report` and flame graphs
     #[arg(long)]
     keep: bool,
@@ -40,7 +43,9 @@ pub(in crate::cli) struct Profile {
 /// Profiles every process of the stack at once, under one load.
 pub(in crate::cli) async fn profile(order: Profile, console: &Console) -> Result<ExitCode, Error> {
     let data = if order.keep { Data::Keep } else { Data::Remove };
-    let rig = Rig::start(Scenario::Saga, Some(Binaries::Release), data, console).await?;
+    let rig =
+        Rig::start(Scenario::Saga, Some(Binaries::Release), data, flat(&order.overrides), console)
+            .await?;
     rig.drive(saga_at(500.0, WARM_UP_S)).await?;
     psql(&rig, "SELECT pg_stat_statements_reset()").await?;
     let names = ["order-worker", "stock-worker", "notify-worker", "postgres", "redis"];
@@ -109,5 +114,6 @@ async fn top(file: &Path, lines: usize) -> Result<String, Error> {
 }
 
 async fn psql(rig: &Rig, sql: &str) -> Result<String, Error> {
-    rig.psql(sql).await
+    // The extension is in the server's own database; it counts for all.
+    rig.psql(&rig.stack.servers.postgres_admin_url, sql).await
 }

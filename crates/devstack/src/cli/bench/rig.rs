@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use devstack::run_dir::Data;
-use devstack::workers::Kind;
+use devstack::workers::{Kind, Override};
 use devstack::{Binaries, Console, Error, Options, Stack, command, http};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -37,7 +37,7 @@ holdSeconds = 3600
 ticketId = 11
 name = "Any"
 unitPrice = "49.50"
-total = 100000000
+total = 10000000
 
 [[sessions]]
 sessionId = 2
@@ -136,15 +136,18 @@ impl Rig {
         scenario: Scenario,
         binaries: Option<Binaries>,
         data: Data,
+        set: Vec<Override>,
         console: &Console,
     ) -> Result<Self, Error> {
+        let mut overrides = match scenario {
+            Scenario::Mixed => demo::overrides(),
+            _ => Vec::new(),
+        };
+        overrides.extend(set);
         let options = Options {
             data,
             console: Console::quiet(),
-            overrides: match scenario {
-                Scenario::Mixed => demo::overrides(),
-                _ => Vec::new(),
-            },
+            overrides,
             replicas: scenario.replicas(),
             binaries,
             ..Options::default()
@@ -262,9 +265,9 @@ impl Rig {
     /// Fills the tables with finished orders.
     pub(super) async fn age(&self, orders: u64) -> Result<(), Error> {
         let sql = AGED.replace(":n", &orders.to_string());
-        self.psql(&sql).await?;
+        self.psql(&self.stack.servers.postgres_url, &sql).await?;
         // Without statistics of what it has just got, the planner guesses.
-        self.psql("VACUUM ANALYZE").await.map(drop)
+        self.psql(&self.stack.servers.postgres_url, "VACUUM ANALYZE").await.map(drop)
     }
 
     /// The demo's buyers, `rate` a second; none when some are not accounted for.
@@ -309,11 +312,11 @@ impl Rig {
         Ok(done.status.success())
     }
 
-    /// What `psql` answers.
-    pub(super) async fn psql(&self, sql: &str) -> Result<String, Error> {
+    /// What `psql` answers, in one of the server's databases.
+    pub(super) async fn psql(&self, url: &str, sql: &str) -> Result<String, Error> {
         let mut psql = Command::new(self.stack.tools.postgres_binaries.join("psql"));
         psql.args(["--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-P", "pager=off", "--command", sql]);
-        command::output("psql", psql.arg(&self.stack.servers.postgres_url)).await
+        command::output("psql", psql.arg(url)).await
     }
 
     /// Sums and counts of the batch histograms of all workers.
