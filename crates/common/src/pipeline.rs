@@ -79,6 +79,12 @@ pub trait Aggregate: Send + Sync + Sized + 'static {
         facts: &Self::Facts,
     ) -> Decided<Self>;
 
+    /// The answer to a call, where it follows from the call alone and nobody has to be asked: it
+    /// is decided in the same transaction.
+    fn answer_at_once(&self, _call: &Self::Call) -> Option<Self::Message> {
+        None
+    }
+
     /// Raises the version of a state that a decision has just changed, and answers it.
     fn raise_version(&self, state: &mut Self::State) -> i64;
 

@@ -109,10 +109,19 @@ CREATE TABLE dlq.outbox (
     sent_at           timestamptz,
     dead_reason       text,
     created_at        timestamptz NOT NULL DEFAULT now()
+-- Half of each page is left for the update that marks a row: it stays on the page and touches no
+-- index, because none is on what it changes.
+) WITH (fillfactor = 50);
+
+CREATE INDEX outbox_lease ON dlq.outbox (lease_until);
+
+-- Up to where the sweeper has read: every row whose lease ended before is published or dead.
+CREATE TABLE dlq.outbox_mark (
+    one       bool        PRIMARY KEY DEFAULT true CHECK (one),
+    low_water timestamptz NOT NULL
 );
 
-CREATE INDEX outbox_pending ON dlq.outbox (lease_until)
-    WHERE sent_at IS NULL AND dead_reason IS NULL;
+INSERT INTO dlq.outbox_mark (low_water) VALUES ('-infinity');
 
 -- The runtime of every worker purges it. The archive needs none: its own key absorbs duplicates.
 CREATE TABLE dlq.inbox (

@@ -86,11 +86,20 @@ CREATE TABLE notify.outbox (
     sent_at           timestamptz,
     dead_reason       text,
     created_at        timestamptz NOT NULL DEFAULT now()
+-- Half of each page is left for the update that marks a row: it stays on the page and touches no
+-- index, because none is on what it changes.
+) WITH (fillfactor = 50);
+
+CREATE INDEX outbox_lease ON notify.outbox (lease_until);
+CREATE INDEX outbox_order_no ON notify.outbox (order_no);
+
+-- Up to where the sweeper has read: every row whose lease ended before is published or dead.
+CREATE TABLE notify.outbox_mark (
+    one       bool        PRIMARY KEY DEFAULT true CHECK (one),
+    low_water timestamptz NOT NULL
 );
 
-CREATE INDEX outbox_pending ON notify.outbox (lease_until)
-    WHERE sent_at IS NULL AND dead_reason IS NULL;
-CREATE INDEX outbox_order_no ON notify.outbox (order_no);
+INSERT INTO notify.outbox_mark (low_water) VALUES ('-infinity');
 
 CREATE TABLE notify.inbox (
     consumer_group text        NOT NULL,

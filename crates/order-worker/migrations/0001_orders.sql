@@ -136,10 +136,18 @@ CREATE TABLE orders.outbox (
     sent_at           timestamptz,
     dead_reason       text,
     created_at        timestamptz NOT NULL DEFAULT now()
-);
-CREATE INDEX outbox_pending ON orders.outbox (lease_until)
-    WHERE sent_at IS NULL AND dead_reason IS NULL;
+-- Half of each page is left for the update that marks a row: it stays on the page and touches no
+-- index, because none is on what it changes.
+) WITH (fillfactor = 50);
+CREATE INDEX outbox_lease ON orders.outbox (lease_until);
 CREATE INDEX outbox_order ON orders.outbox (order_no);
+
+-- Up to where the sweeper has read: every row whose lease ended before is published or dead.
+CREATE TABLE orders.outbox_mark (
+    one       bool PRIMARY KEY DEFAULT true CHECK (one),
+    low_water timestamptz NOT NULL
+);
+INSERT INTO orders.outbox_mark (low_water) VALUES ('-infinity');
 
 CREATE TABLE orders.inbox (
     consumer_group text NOT NULL,

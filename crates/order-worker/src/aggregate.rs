@@ -12,6 +12,7 @@ use contracts::{OrderNo, SessionId};
 use crate::admission::Admission;
 use crate::domain::{self, Call, Event, Facts, Message, Order, Policy, Reply, Work, decide};
 use crate::handlers::publish::Publisher;
+use crate::payments::Gateways;
 use crate::sale::Sales;
 use crate::store::{Store, calls_left};
 use crate::waiting::Waiting;
@@ -48,6 +49,7 @@ pub struct Orders {
     sales: Sales,
     policy: Arc<Policy>,
     publisher: Publisher,
+    gateways: Gateways,
     hand_over: HandOver,
     waiting: Waiting,
     admission: Admission,
@@ -61,11 +63,12 @@ impl Orders {
         sales: Sales,
         policy: Arc<Policy>,
         publisher: Publisher,
+        gateways: Gateways,
         hand_over: HandOver,
         waiting: Waiting,
         admission: Admission,
     ) -> Self {
-        Self { store, sales, policy, publisher, hand_over, waiting, admission }
+        Self { store, sales, policy, publisher, gateways, hand_over, waiting, admission }
     }
 }
 
@@ -126,6 +129,13 @@ impl Aggregate for Orders {
         facts: &Facts,
     ) -> Decided<Self> {
         decide(state.as_ref(), message, facts)
+    }
+
+    fn answer_at_once(&self, call: &Work) -> Option<Message> {
+        match call {
+            Work::Start(call) => self.gateways.answer_at_once(call),
+            Work::End { .. } | Work::Receipt { .. } => None,
+        }
     }
 
     fn raise_version(&self, state: &mut Self::State) -> i64 {

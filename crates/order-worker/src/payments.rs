@@ -3,8 +3,10 @@
 //! A call to a provider is a row that the deciding transaction wrote. The [`Executor`] makes it
 //! after the commit and hands the provider's answer back as a message about the order; the
 //! transaction that applies the answer ends the call. So a crash between any two of these steps
-//! makes the call again, under the same id, which is the provider's idempotency key.
+//! makes the call again, under the same id, which is the provider's idempotency key. A gateway in
+//! this process has nobody to ask: its answer is decided in the transaction that asks.
 
+mod answer;
 mod call;
 mod callback;
 mod config;

@@ -73,11 +73,13 @@ pub async fn run_on(config: Config, life: Life, bus: Arc<dyn Bus>) -> Result<(),
     let waiting = Waiting::default();
     life.tasks.spawn("waiting", waiting.clone().keep_reading(store.clone(), life.stop()));
     let (hand_over, calls) = payments::hand_over(config.payments.call_queue_max);
+    let gateways = Gateways::new(&config.payments, &life.readiness)?;
     let orders = Arc::new(Orders::new(
         store.clone(),
         sales.clone(),
         Arc::new(config.orders.policy()),
         Publisher::new(config.topics()),
+        gateways.clone(),
         Arc::new(move |calls| hand_over.try_hand_over(calls)),
         waiting.clone(),
         admission.clone(),
@@ -86,7 +88,6 @@ pub async fn run_on(config: Config, life: Life, bus: Arc<dyn Bus>) -> Result<(),
     Pipeline::local(orders.clone(), LOCAL, queue.clone(), worker.runtime.clone())
         .start(&life.tasks);
 
-    let gateways = Gateways::new(&config.payments, &life.readiness)?;
     let ledger = Arc::new(OrderLedger { queue: queue.clone(), store: store.clone() });
     let callbacks = Callbacks::new(&config.payments);
     // Tasks of their own: they end before the queue that takes their answers.

@@ -29,12 +29,17 @@ impl InFlight {
     }
 }
 
+/// Behind the sweeper's mark nothing is pending; the audit itself looks everywhere.
 const CHEAP: &str = "\
 SELECT \
-  (SELECT count(*) FROM orders.outbox WHERE sent_at IS NULL AND dead_reason IS NULL) \
-  + (SELECT count(*) FROM stock.outbox WHERE sent_at IS NULL AND dead_reason IS NULL) \
-  + (SELECT count(*) FROM notify.outbox WHERE sent_at IS NULL AND dead_reason IS NULL) \
-  + (SELECT count(*) FROM dlq.outbox WHERE sent_at IS NULL AND dead_reason IS NULL) \
+  (SELECT count(*) FROM orders.outbox WHERE sent_at IS NULL AND dead_reason IS NULL \
+     AND lease_until > (SELECT low_water FROM orders.outbox_mark)) \
+  + (SELECT count(*) FROM stock.outbox WHERE sent_at IS NULL AND dead_reason IS NULL \
+     AND lease_until > (SELECT low_water FROM stock.outbox_mark)) \
+  + (SELECT count(*) FROM notify.outbox WHERE sent_at IS NULL AND dead_reason IS NULL \
+     AND lease_until > (SELECT low_water FROM notify.outbox_mark)) \
+  + (SELECT count(*) FROM dlq.outbox WHERE sent_at IS NULL AND dead_reason IS NULL \
+     AND lease_until > (SELECT low_water FROM dlq.outbox_mark)) \
     AS events_pending, \
   (SELECT count(*) FROM orders.calls) AS payment_calls, \
   (SELECT count(*) FROM orders.payment_events WHERE applied_at IS NULL AND outcome IS NULL) \

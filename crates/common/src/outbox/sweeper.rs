@@ -47,6 +47,9 @@ impl Sweeper {
     /// Claims and hands over until nothing is due.
     async fn sweep(&self) -> Result<(), sqlx::Error> {
         let limit = self.outbox_config.sweep_batch_max;
+        if !self.outbox.has_left(&self.pool).await? {
+            return Ok(());
+        }
         loop {
             let claimed_at = Instant::now();
             let rows = self.outbox.claim(&self.pool, limit, self.relay.lease()).await?;

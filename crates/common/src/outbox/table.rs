@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
 use uuid::Uuid;
@@ -18,10 +18,18 @@ const TO_DEAD: i16 = 2;
 const COLUMNS: &str = "event_id, session_id, order_no, destination, topic, consumer_group, tag, \
                        body, aggregate_version, occurred_at, causation_id, traceparent, properties";
 
+/// When the oldest transaction of this role began that still runs; now when there is none.
+const COMPLETE: &str = "\
+    SELECT least(now(), min(xact_start)) FROM pg_stat_activity \
+    WHERE datname = current_database() AND usename = current_user \
+      AND pid <> pg_backend_pid()";
+
 /// One worker's outbox table.
 #[derive(Debug, Clone)]
 pub struct Outbox {
     insert: Arc<str>,
+    find_left: Arc<str>,
+    raise_mark: Arc<str>,
     claim: Arc<str>,
     mark_sent: Arc<str>,
     mark_dead: Arc<str>,
@@ -48,12 +56,23 @@ impl Outbox {
                    $11::uuid[], $12::text[], $13::text[]) AS t"
             )
             .into(),
+            find_left: format!(
+                "SELECT min(lease_until) FROM {schema}.outbox \
+                 WHERE lease_until > (SELECT low_water FROM {schema}.outbox_mark) \
+                   AND lease_until <= $1 AND sent_at IS NULL AND dead_reason IS NULL"
+            )
+            .into(),
+            raise_mark: format!(
+                "UPDATE {schema}.outbox_mark SET low_water = $1 WHERE low_water < $1"
+            )
+            .into(),
             claim: format!(
                 "UPDATE {schema}.outbox AS o SET attempts = o.attempts + 1, \
                    lease_until = now() + $2::float8 * interval '1 second' \
                      * least(power(2, o.attempts), 64) \
                  FROM (SELECT event_id FROM {schema}.outbox \
-                       WHERE sent_at IS NULL AND dead_reason IS NULL AND lease_until < now() \
+                       WHERE lease_until > (SELECT low_water FROM {schema}.outbox_mark) \
+                         AND lease_until < now() AND sent_at IS NULL AND dead_reason IS NULL \
                        ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED) AS due \
                  WHERE o.event_id = due.event_id \
                  RETURNING o.event_id, o.session_id, o.order_no, o.destination, o.topic, \
@@ -116,6 +135,24 @@ impl Outbox {
             .execute(connection)
             .await?;
         Ok(())
+    }
+
+    /// Whether rows are there whose lease has run out; what was read is not looked at again.
+    ///
+    /// A row shows when its transaction commits, and its lease began when that started: what is
+    /// behind the oldest transaction that still runs is complete.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    pub async fn has_left(&self, pool: &PgPool) -> Result<bool, sqlx::Error> {
+        let complete: DateTime<Utc> = sqlx::query_scalar(COMPLETE).fetch_one(pool).await?;
+        let left: Option<DateTime<Utc>> = sqlx::query_scalar(AssertSqlSafe(self.find_left.clone()))
+            .bind(complete)
+            .fetch_one(pool)
+            .await?;
+        let read_up_to = left.map_or(complete, |left| left - TimeDelta::microseconds(1));
+        sqlx::query(AssertSqlSafe(self.raise_mark.clone())).bind(read_up_to).execute(pool).await?;
+        Ok(left.is_some())
     }
 
     /// Claims up to `limit` rows whose lease has run out, and leases them to the caller: for

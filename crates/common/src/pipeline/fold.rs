@@ -8,9 +8,16 @@ use uuid::Uuid;
 
 use super::intake::Item;
 use super::{Aggregate, Change, Stamp};
-use crate::decision::{Next, Undecided};
+use crate::decision::{Decision, Next, Undecided};
 use crate::inbox::{Entry, Outcome};
 use crate::{clock, ids};
+
+type Decided<A> = Decision<
+    <A as Aggregate>::State,
+    <A as Aggregate>::Event,
+    <A as Aggregate>::Call,
+    <A as Aggregate>::Reply,
+>;
 
 /// What became of one message in the fold.
 pub(super) enum Answer<Reply> {
@@ -61,33 +68,54 @@ pub(super) fn fold<A: Aggregate>(
                 continue;
             }
         };
-        let outcome = match decision.next {
-            Next::Unchanged => Outcome::Ignored,
-            Next::Changed(mut next) => {
-                aggregate.raise_version(&mut next);
-                change.next = Some(next);
-                Outcome::Applied
-            }
-        };
-        let state = change.next.as_ref().unwrap_or(&change.base);
-        for event in &decision.events {
-            let stamp = Stamp {
-                event_id: ids::event_id(),
-                aggregate_version: aggregate.version(state),
-                occurred_at: clock::now(),
-                causation_id: item.event_id(),
-                traceparent: item.traceparent(),
-            };
-            change.rows.push(aggregate.record(state, event, stamp));
-        }
-        change.calls.extend(decision.calls);
+        let (reply, outcome) = take(aggregate, &mut change, decision, item, facts);
         if let Some(event_id) = event {
             seen.insert(event_id);
             change.entries.push(Entry { event_id, key: name.clone(), outcome });
         }
-        answers.push(Answer::Decided(decision.reply));
+        answers.push(Answer::Decided(reply));
     }
     Folded { change, answers }
+}
+
+/// Takes a decision over into the change, and those on its calls that are answered at once.
+fn take<A: Aggregate>(
+    aggregate: &A,
+    change: &mut Change<A>,
+    decision: Decided<A>,
+    item: &Item<A>,
+    facts: &A::Facts,
+) -> (A::Reply, Outcome) {
+    let outcome = match decision.next {
+        Next::Unchanged => Outcome::Ignored,
+        Next::Changed(mut next) => {
+            aggregate.raise_version(&mut next);
+            change.next = Some(next);
+            Outcome::Applied
+        }
+    };
+    let state = change.next.as_ref().unwrap_or(&change.base);
+    for event in &decision.events {
+        let stamp = Stamp {
+            event_id: ids::event_id(),
+            aggregate_version: aggregate.version(state),
+            occurred_at: clock::now(),
+            causation_id: item.event_id(),
+            traceparent: item.traceparent(),
+        };
+        change.rows.push(aggregate.record(state, event, stamp));
+    }
+    for call in decision.calls {
+        let answer = aggregate.answer_at_once(&call);
+        change.calls.push(call);
+        let Some(answer) = answer else { continue };
+        let state = change.next.as_ref().unwrap_or(&change.base);
+        // An answer that can't be decided now is asked for again: the call stays in the table.
+        if let Ok(decision) = guarded(|| aggregate.decide(state, &answer, None, facts)) {
+            take(aggregate, change, decision, item, facts);
+        }
+    }
+    (decision.reply, outcome)
 }
 
 impl<A: Aggregate> Change<A> {

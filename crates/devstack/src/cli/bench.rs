@@ -32,7 +32,11 @@ pub(super) use self::profile::{Profile, profile};
 const EXIT_VIOLATED: u8 = 1;
 /// A short run of the search.
 const TRIAL_S: u64 = 5;
-const WARM_UP_S: u64 = 3;
+/// The broker's JIT compiler takes most of a core for its first half minute.
+const WARM_UP_S: u64 = 30;
+const WARM_UP_PER_S: f64 = 1_000.0;
+/// `overload`: how long one saga at a time is watched, and how long the peace before is.
+const IDLE_S: u64 = 5;
 /// The search for the maximum goes up by this, until a rate is too much.
 const STEP_UP: f64 = 1.5;
 /// And then halves the gap so often.
@@ -222,7 +226,9 @@ async fn measure(
         }
         _ => {}
     }
-    rig.drive(Load { rate: load.rate.min(500.0), seconds: WARM_UP_S, ..load }).await?;
+    let warm_up_s = WARM_UP_S.min(2 * order.seconds);
+    let warm_up = Load { rate: load.rate.min(WARM_UP_PER_S), seconds: warm_up_s, ..load };
+    rig.drive(Load { drive: warm_up.drive.open(), ..warm_up }).await?;
     let measured = match load.drive {
         Drive::Closed { .. } => Some((rig.drive(load).await?, None)),
         Drive::Open | Drive::Messages if scenario == Scenario::Half => {
@@ -369,8 +375,9 @@ async fn overload(
     saga: Option<f64>,
     console: &Console,
 ) -> Result<Option<Measured>, Error> {
-    let idle = Load { drive: Drive::Closed { callers: 1 }, seconds: WARM_UP_S, ..load };
-    rig.drive(Load { rate: 500.0, seconds: WARM_UP_S, ..load }).await?;
+    let idle = Load { drive: Drive::Closed { callers: 1 }, seconds: IDLE_S, ..load };
+    rig.drive(Load { rate: WARM_UP_PER_S, seconds: WARM_UP_S.min(2 * order.seconds), ..load })
+        .await?;
     let before = rig.drive(idle).await?;
     let maximum = match (order.rate, saga) {
         (Some(rate), _) => rate / 2.0,
@@ -380,7 +387,7 @@ async fn overload(
     let rate = 2.0 * maximum;
     let run = rig.drive(Load { rate, seconds: 2 * order.seconds, ..load }).await?;
     // Five seconds of peace, then as fast as before.
-    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    tokio::time::sleep(std::time::Duration::from_secs(IDLE_S)).await;
     let after = rig.drive(idle).await?;
     let idle_ms = [before, after].map(|run| run.driven.whole_ms.p50);
     let per_s = figure(Scenario::Saga, &run);

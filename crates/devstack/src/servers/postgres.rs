@@ -18,8 +18,11 @@ pub(super) const DATABASE: &str = "boxoffice";
 const SUPERUSER: &str = "boxoffice";
 const READY_MAX: Duration = Duration::from_secs(30);
 
+const BUFFERS_MIN_MB: u64 = 256;
+const BUFFERS_MAX_MB: u64 = 4_096;
+
 /// Durable as in production; sized for a small machine that runs everything.
-const SETTINGS: [(&str, &str); 16] = [
+const SETTINGS: [(&str, &str); 15] = [
     ("listen_addresses", "127.0.0.1"),
     // Its path would be too long for a socket; TCP on loopback will do.
     ("unix_socket_directories", ""),
@@ -27,7 +30,6 @@ const SETTINGS: [(&str, &str); 16] = [
     ("fsync", "on"),
     ("synchronous_commit", "on"),
     ("full_page_writes", "on"),
-    ("shared_buffers", "256MB"),
     ("wal_buffers", "16MB"),
     ("min_wal_size", "512MB"),
     ("max_wal_size", "4GB"),
@@ -62,6 +64,7 @@ pub(super) async fn start(context: Context<'_>) -> Result<Postgres, Error> {
     let mut spec = Spec::new("postgres", binaries.join("postgres"), &data)
         .arguments([Path::new("-D"), &data])
         .arguments(["-p".to_owned(), port.to_string()]);
+    spec = spec.arguments(["-c".to_owned(), format!("shared_buffers={}MB", buffers_mb())]);
     for (key, value) in SETTINGS {
         spec = spec.arguments(["-c".to_owned(), format!("{key}={value}")]);
     }
@@ -79,6 +82,15 @@ pub(super) async fn start(context: Context<'_>) -> Result<Postgres, Error> {
     create_database(binaries, &server, statistics).await?;
     context.ready("PostgreSQL", &server.url(DATABASE), since);
     Ok(server)
+}
+
+/// An eighth of the machine's memory, as far as that is known: what a sale writes is not to be
+/// written twice because it did not fit.
+fn buffers_mb() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let total_kb = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    total_kb.map_or(BUFFERS_MIN_MB, |kb| kb / 1024 / 8).clamp(BUFFERS_MIN_MB, BUFFERS_MAX_MB)
 }
 
 /// An empty directory that the server's user can reach: in the run, or else where temporary

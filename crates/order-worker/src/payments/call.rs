@@ -7,9 +7,9 @@ use common::backoff;
 use common::pipeline::CallError;
 
 use super::config::PaymentConfig;
-use super::gateway::{Closed, Gateway, GatewayError, Gateways, Opened, Refunded};
+use super::gateway::{Gateway, GatewayError, Gateways};
 use super::ledger::Ledger;
-use super::metric;
+use super::{answer, metric};
 use crate::domain::{Call, CallKind, Message, RefundOutcome, Reply};
 
 /// A call to be made.
@@ -62,9 +62,15 @@ impl Desk {
         let _turn = gateway.turn().await;
         let answer = tokio::time::timeout(limit, async {
             match call.kind {
-                CallKind::Open => gateway.open(call).await.map(|answer| opened(call, answer)),
-                CallKind::Close => gateway.close(call).await.map(|answer| closed(call, answer)),
-                CallKind::Refund => gateway.refund(call).await.map(|answer| refunded(call, answer)),
+                CallKind::Open => {
+                    gateway.open(call).await.map(|answer| answer::opened(call, answer))
+                }
+                CallKind::Close => {
+                    gateway.close(call).await.map(|answer| answer::closed(call, answer))
+                }
+                CallKind::Refund => {
+                    gateway.refund(call).await.map(|answer| answer::refunded(call, answer))
+                }
             }
         });
         let answer = answer.await.unwrap_or_else(|_| {
@@ -164,41 +170,6 @@ impl Desk {
     }
 }
 
-fn opened(call: &Call, answer: Opened) -> Option<Message> {
-    let payment_id = call.payment_id.clone();
-    Some(match answer {
-        Opened::Waiting { provider_payment_id } => {
-            Message::PaymentOpened { payment_id, provider_payment_id }
-        }
-        Opened::Captured(captured) => Message::PaymentCaptured(captured),
-        Opened::Failed { reason } => Message::PaymentFailed { payment_id, reason },
-        Opened::Closed => Message::PaymentClosed { payment_id },
-    })
-}
-
-fn closed(call: &Call, answer: Closed) -> Option<Message> {
-    Some(match answer {
-        Closed::Closed => Message::PaymentClosed { payment_id: call.payment_id.clone() },
-        Closed::Captured(captured) => Message::PaymentCaptured(captured),
-    })
-}
-
-fn refunded(call: &Call, answer: Refunded) -> Option<Message> {
-    let outcome = match answer {
-        Refunded::Succeeded => RefundOutcome::Succeeded,
-        Refunded::Pending => return None,
-        Refunded::Refused { reason } => {
-            metrics::counter!(metric::REFUNDS_REFUSED).increment(1);
-            tracing::error!(
-                call.id = %call.call_id, order.no = %call.order_no, %reason,
-                "refund {} is refused for good: an operator must act", call.call_id
-            );
-            RefundOutcome::Refused(reason)
-        }
-    };
-    Some(Message::RefundEnded { refund_id: refund_id(call), outcome })
-}
-
 /// The call ends, and the provider did not do it (or nobody knows).
 fn ended_without(call: &Call, kind: CallKind, reason: String) -> Message {
     let payment_id = call.payment_id.clone();
@@ -212,7 +183,7 @@ fn ended_without(call: &Call, kind: CallKind, reason: String) -> Message {
     }
 }
 
-fn refund_id(call: &Call) -> String {
+pub(super) fn refund_id(call: &Call) -> String {
     call.refund_id.clone().unwrap_or_default()
 }
 

@@ -2,11 +2,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::readiness::{Need, Readiness};
+use futures::FutureExt as _;
 use tokio::sync::SemaphorePermit;
 
 use super::config::{GatewayKind, MethodConfig, PaymentConfig};
-use super::{Instant, Sandbox};
-use crate::domain::{Call, Captured};
+use super::{Instant, Sandbox, answer};
+use crate::domain::{Call, CallKind, Captured, Message};
 
 /// A payment provider. Each call is idempotent by our ids: made again it finds what it did.
 #[async_trait]
@@ -28,6 +29,12 @@ pub trait Gateway: Send + Sync + 'static {
     /// # Errors
     /// See [`GatewayError`].
     async fn refund(&self, call: &Call) -> Result<Refunded, GatewayError>;
+
+    /// Whether every answer follows from the call alone and nobody outside is asked: then it is
+    /// decided in the transaction that would have recorded the call.
+    fn is_in_process(&self) -> bool {
+        false
+    }
 
     /// Waits until one more call may be made; the call's time starts after that.
     async fn turn(&self) -> Option<SemaphorePermit<'_>> {
@@ -137,6 +144,16 @@ impl Gateways {
     /// Who serves `method`, if anybody does.
     pub fn of(&self, method: &str) -> Option<&Arc<dyn Gateway>> {
         self.methods.iter().find(|(known, _)| known.fits(method)).map(|(_, gateway)| gateway)
+    }
+
+    /// The answer of a gateway in this process; none of one that has to be asked.
+    pub fn answer_at_once(&self, call: &Call) -> Option<Message> {
+        let gateway = self.of(&call.method).filter(|gateway| gateway.is_in_process())?;
+        match call.kind {
+            CallKind::Open => answer::opened(call, gateway.open(call).now_or_never()?.ok()?),
+            CallKind::Close => answer::closed(call, gateway.close(call).now_or_never()?.ok()?),
+            CallKind::Refund => answer::refunded(call, gateway.refund(call).now_or_never()?.ok()?),
+        }
     }
 
     /// The accepted methods, as they are configured.

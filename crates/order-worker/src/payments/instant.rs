@@ -12,6 +12,10 @@ pub struct Instant;
 
 #[async_trait]
 impl Gateway for Instant {
+    fn is_in_process(&self) -> bool {
+        true
+    }
+
     async fn open(&self, call: &Call) -> Result<Opened, GatewayError> {
         Ok(Opened::Captured(Captured {
             payment_id: call.payment_id.clone(),

@@ -37,8 +37,8 @@ impl Default for PipelineConfig {
     fn default() -> Self {
         Self {
             batch_max: 256,
-            in_flight_max: 4,
-            gather_us: 1_000,
+            in_flight_max: 2,
+            gather_us: 5_000,
             attempts_max: 8,
             retry_delays_ms: vec![1_000, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000],
             backoff_min_ms: 100,
