@@ -9,6 +9,15 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use uuid::Uuid;
 
+/// How a transaction says that it must be rolled back, and its batch loaded again: an event of it
+/// has taken effect meanwhile. No statement of a batch answers so, for none asks for one row.
+const KNOWN: sqlx::Error = sqlx::Error::RowNotFound;
+
+/// Whether a transaction was rolled back because an event of it has taken effect meanwhile.
+pub fn is_known(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::RowNotFound)
+}
+
 /// What the event did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i16)]
@@ -55,31 +64,44 @@ impl Inbox {
 
     /// Records the entries for `group`, inside the caller's transaction.
     ///
-    /// An entry that is there already is left as it is: its event took effect in another
-    /// transaction on a state that this transaction's compare-and-set has seen.
-    ///
     /// # Errors
-    /// What PostgreSQL says; the caller rolls back.
+    /// What PostgreSQL says, or one that [`is_known`] when an entry is there already: its event took
+    /// effect in a transaction that this one did not see when it loaded. The caller rolls back.
     pub async fn insert(
         &self,
         connection: &mut PgConnection,
         group: &str,
         entries: &[Entry],
     ) -> Result<(), sqlx::Error> {
+        let new = self.absorb(connection, group, entries).await?;
+        if new < entries.len() as u64 { Err(KNOWN) } else { Ok(()) }
+    }
+
+    /// As [`Inbox::insert`], for effects that may happen twice: an entry that is there already is
+    /// left as it is. Answers how many were new.
+    ///
+    /// # Errors
+    /// What PostgreSQL says; the caller rolls back.
+    pub async fn absorb(
+        &self,
+        connection: &mut PgConnection,
+        group: &str,
+        entries: &[Entry],
+    ) -> Result<u64, sqlx::Error> {
         if entries.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let ids: Vec<Uuid> = entries.iter().map(|entry| entry.event_id).collect();
         let keys: Vec<&str> = entries.iter().map(|entry| &*entry.key).collect();
         let outcomes: Vec<i16> = entries.iter().map(|entry| entry.outcome as i16).collect();
-        sqlx::query(AssertSqlSafe(self.insert.clone()))
+        let done = sqlx::query(AssertSqlSafe(self.insert.clone()))
             .bind(group)
             .bind(ids)
             .bind(keys)
             .bind(outcomes)
             .execute(connection)
             .await?;
-        Ok(())
+        Ok(done.rows_affected())
     }
 
     /// Deletes up to `limit` rows older than `retention`; answers how many it deleted.

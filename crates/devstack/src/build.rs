@@ -31,6 +31,14 @@ pub async fn everything(paths: &Paths) -> Result<(), Error> {
 pub fn cargo(paths: &Paths, subcommand: &str) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.arg(subcommand).current_dir(&paths.workspace);
+    // `cargo run` tells this program about its own package; build scripts that look at such
+    // variables would run again, and all that depends on them would be compiled again.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(name);
+        }
+    }
     if let Some(target) = paths.binaries.parent() {
         cargo.env("CARGO_TARGET_DIR", target);
     }

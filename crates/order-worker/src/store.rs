@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::inbox::Inbox;
+use common::inbox::{Inbox, is_known};
 use common::outbox::{Outbox, Past};
 use common::pipeline::{Applied, Change, StoreError};
 use common::postgres::{Class, classify, transact};
@@ -130,13 +130,18 @@ impl Store {
         let batch = Arc::new(write::Batch::of(changes));
         let (outbox, inbox, lease) = (self.outbox.clone(), self.inbox.clone(), self.lease);
         let (group, work) = (group.to_owned(), batch.clone());
-        let hits: HashSet<usize> = transact(&self.pool, move |connection| {
+        let written = transact(&self.pool, move |connection| {
             Box::pin(async move {
                 write::write(connection, &work, &group, &outbox, &inbox, lease).await
             })
         })
-        .await
-        .map_err(|error| fault(&error))?;
+        .await;
+        let hits: HashSet<usize> = match written {
+            Err(error) if is_known(&error) => {
+                return Ok(changes.iter().map(|_| Applied::Missed).collect());
+            }
+            written => written.map_err(|error| fault(&error))?,
+        };
         Ok((0..changes.len())
             .map(|index| if hits.contains(&index) { Applied::Applied } else { Applied::Missed })
             .collect())

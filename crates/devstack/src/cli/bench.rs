@@ -15,14 +15,18 @@ use devstack::workers::{Kind, Override};
 use devstack::{Binaries, Console, Error, http};
 use serde::Serialize;
 
-use self::rig::{Load, Rig, Run, failed};
+use self::driven::Run;
+use self::rig::{Load, Rig};
 use self::scenario::{Drive, Figure, PLENTY, Scenario};
+use self::search::{is_sustained, search};
 use super::signals::Signals;
 use super::up::EXIT_INTERRUPTED;
 
+mod driven;
 mod profile;
 mod rig;
 mod scenario;
+mod search;
 mod table;
 mod usage;
 
@@ -30,23 +34,14 @@ pub(super) use self::profile::{Profile, profile};
 
 /// A violated invariant, or a scenario that could not be measured.
 const EXIT_VIOLATED: u8 = 1;
-/// A short run of the search.
-const TRIAL_S: u64 = 5;
 /// The broker's JIT compiler takes most of a core for its first half minute.
 const WARM_UP_S: u64 = 30;
 const WARM_UP_PER_S: f64 = 1_000.0;
 /// `overload`: how long one saga at a time is watched, and how long the peace before is.
 const IDLE_S: u64 = 5;
-/// The search for the maximum goes up by this, until a rate is too much.
-const STEP_UP: f64 = 1.5;
-/// And then halves the gap so often.
-const BISECTIONS: u32 = 3;
 /// How the final rate comes down when a long run does not sustain it.
 const STEP_DOWN: f64 = 0.94;
 const FINAL_TRIES: u32 = 5;
-/// What is left at the end of a sustained run is done within this time, or this share of it.
-const DRAIN_MAX_S: f64 = 1.0;
-const DRAIN_MAX_SHARE: f64 = 0.04;
 /// The provider answers at once and calls back at once.
 const PROVIDER: &str = r#"{"capture_delay_ms": 0}"#;
 
@@ -293,57 +288,6 @@ fn figure(scenario: Scenario, run: &Run) -> f64 {
         Figure::Heard => i64::try_from(driven.whole_ms.count).unwrap_or(i64::MAX),
     };
     count as f64 / driven.window_s as f64
-}
-
-/// Whether all that was offered was answered as it should be, and decided soon.
-fn is_sustained(scenario: Scenario, run: &Run) -> bool {
-    let driven = &run.driven;
-    let wanted = match (scenario.figure(), scenario.drive()) {
-        (Figure::Refused, _) => "409 sold_out",
-        (_, Drive::Messages) => "sent",
-        _ => "202",
-    };
-    let drain_max = DRAIN_MAX_S.max(DRAIN_MAX_SHARE * driven.window_s as f64);
-    driven.errors == 0
-        && driven.answers.get(wanted) == Some(&driven.offered)
-        && driven.decided
-        && driven.drain_s <= drain_max
-        // Requests that pile up at the door are a backlog, too.
-        && driven.answer_ms.p99 <= 1_000.0 * drain_max
-}
-
-/// The highest rate that a short run sustains.
-async fn search(
-    rig: &Rig,
-    scenario: Scenario,
-    load: Load,
-    console: &Console,
-) -> Result<f64, Error> {
-    let (mut good, mut bad) = (0.0, None::<f64>);
-    let mut rate = load.rate;
-    let mut bisections = 0;
-    while bisections < BISECTIONS {
-        let run = rig.drive(Load { rate, seconds: TRIAL_S, ..load }).await?;
-        let sustained = is_sustained(scenario, &run);
-        table::trial(console, scenario, rate, &run, sustained);
-        if sustained {
-            good = rate;
-        } else {
-            bad = Some(rate);
-        }
-        rate = match bad {
-            None => rate * STEP_UP,
-            Some(bad) if good == 0.0 => bad / 2.0,
-            Some(bad) => {
-                bisections += 1;
-                f64::midpoint(good, bad)
-            }
-        };
-        if rate < 10.0 {
-            return Err(failed("not even ten orders a second are decided in time".to_owned()));
-        }
-    }
-    Ok(good)
 }
 
 /// The buyers of the demo, by the operator's load command.

@@ -65,12 +65,15 @@ impl Store {
         group: &str,
         writes: Vec<Write>,
     ) -> Result<Vec<bool>, StoreError> {
-        let (this, group) = (self.clone(), group.to_owned());
-        postgres::transact(&self.pool, move |connection| {
+        let (this, group, count) = (self.clone(), group.to_owned(), writes.len());
+        let written = postgres::transact(&self.pool, move |connection| {
             async move { this.write(connection, &group, &writes).await }.boxed()
         })
-        .await
-        .map_err(meaning)
+        .await;
+        match written {
+            Err(error) if inbox::is_known(&error) => Ok(vec![false; count]),
+            written => written.map_err(meaning),
+        }
     }
 
     async fn write(

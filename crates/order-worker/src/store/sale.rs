@@ -54,7 +54,7 @@ impl Store {
                 .bind(bodies)
                 .execute(&mut *connection)
                 .await?;
-                inbox.insert(connection, &group, &entries).await
+                inbox.absorb(connection, &group, &entries).await.map(drop)
             })
         })
         .await

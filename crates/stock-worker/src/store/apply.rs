@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use common::inbox::is_known;
 use common::pipeline::StoreError;
 use common::postgres::transact;
 use futures::FutureExt as _;
@@ -42,16 +43,22 @@ impl Store {
         })
         .await;
         match done {
+            // An event that took effect meanwhile answers the same; the second one finds it, too.
             Err(sqlx::Error::RowNotFound) => {}
             done => return done.map_err(|error| store_error(&error)),
         }
         metrics::counter!(metric::SLOW_APPLIES).increment(1);
-        let store = self.clone();
-        transact(&self.pool, move |connection| {
-            async move { store.apply_each(connection, &plan).await }.boxed()
+        let (store, second) = (self.clone(), plan.clone());
+        let done = transact(&self.pool, move |connection| {
+            async move { store.apply_each(connection, &second).await }.boxed()
         })
-        .await
-        .map_err(|error| store_error(&error))
+        .await;
+        match done {
+            Err(error) if is_known(&error) => {
+                Ok(plan.changes.iter().map(|_| Verdict::Missed).collect())
+            }
+            done => done.map_err(|error| store_error(&error)),
+        }
     }
 
     async fn apply_whole(

@@ -9,7 +9,8 @@ use devstack::{Console, Error};
 use serde_json::{Value, json};
 
 use super::Measured;
-use super::rig::{Quantiles, Run, failed};
+use super::driven::{Quantiles, Run};
+use super::rig::failed;
 use super::scenario::Scenario;
 
 /// One run of the search.

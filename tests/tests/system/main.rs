@@ -1,0 +1,44 @@
+//! The whole system on real servers: what is badly written, said twice, said too early, or said
+//! while a part is away loses no order and changes none.
+//!
+//! One private stack for all of it, because starting one takes longer than most of what is proved.
+
+#![recursion_limit = "512"]
+
+mod archive;
+mod bad_messages;
+mod books;
+mod messages;
+mod orders;
+mod outages;
+mod quiet;
+mod readiness;
+mod repeats;
+mod stage;
+mod tap;
+mod too_early;
+mod wait;
+
+use stage::Stage;
+use tap::Tap;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_messages_repeats_and_outages_lose_no_order_and_change_none() {
+    let mut stage = Box::pin(Stage::start()).await;
+    let tap = Tap::start(&stage).await;
+    stage.step("bad messages");
+    Box::pin(bad_messages::die_alone(&stage)).await;
+    stage.step("messages again");
+    Box::pin(repeats::change_nothing(&stage, &tap)).await;
+    stage.step("messages before their order");
+    Box::pin(too_early::do_no_harm(&stage)).await;
+    tap.end();
+    for part in outages::Part::ALL {
+        stage.step(&format!("{part:?} away"));
+        Box::pin(outages::lose_no_order(&mut stage, part)).await;
+    }
+    stage.step("audit");
+    stage.operator(&["audit", "--wait-quiet", "60"]).await;
+    stage.step("end");
+    stage.end().await;
+}

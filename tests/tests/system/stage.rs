@@ -1,0 +1,127 @@
+//! A private stack with a show on sale, and ways to talk to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus_rocketmq::{RocketBus, RocketConfig};
+use common::bus::{Bus as _, OutgoingMessage, Publisher as _};
+use common::metric;
+use contracts::SessionId;
+use devstack::workers::{Kind, Workers};
+use devstack::{Console, Options, Stack, command};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use tokio::process::Command;
+use tokio::time::Instant;
+
+use crate::orders::Orders;
+
+pub(crate) const SESSION: SessionId = SessionId(1);
+/// There are plenty of these.
+pub(crate) const FLOOR: i64 = 11;
+/// There are two of these.
+pub(crate) const BOX: i64 = 13;
+/// Tickets that one person may have.
+pub(crate) const USER_LIMIT: i64 = 4;
+const SHOW: &str = "tests/tests/system/show.toml";
+/// Longer than order-worker's own limit.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+pub(crate) struct Stage {
+    pub(crate) stack: Stack,
+    pub(crate) bus: Arc<RocketBus>,
+    pub(crate) orders: Orders,
+    pub(crate) http: reqwest::Client,
+    pub(crate) database: PgPool,
+    console: Console,
+    started: Instant,
+}
+
+impl Stage {
+    /// Once this returns, the show can be bought.
+    pub(crate) async fn start() -> Self {
+        let started = Instant::now();
+        // Another test of this process may have done so.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let stack = Box::pin(Stack::start(Options::default())).await;
+        let stack = stack.unwrap_or_else(|error| panic!("the stack does not start: {error}"));
+        let config = RocketConfig {
+            name_server: stack.servers.name_server.clone(),
+            ..RocketConfig::default()
+        };
+        let bus = RocketBus::connect(config).await.expect("the configuration is sound");
+        let http = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build().expect("a client");
+        let orders = Orders::new(http.clone(), &stack);
+        let database = PgPoolOptions::new()
+            .connect_lazy(&stack.servers.postgres_url)
+            .expect("the address is sound");
+        let console = Console::stderr();
+        let stage = Self { stack, bus: Arc::new(bus), orders, http, database, console, started };
+        let show = tests::root().join(SHOW);
+        stage.operator(&["show", "load", &show.to_string_lossy(), "--open"]).await;
+        // It names its sale only when it knows one.
+        stage.until_ready().await;
+        stage
+    }
+
+    pub(crate) fn workers(&self) -> &Workers {
+        self.stack.workers.as_ref().expect("all parts were started")
+    }
+
+    /// Says how far the test is.
+    pub(crate) fn step(&self, what: &str) {
+        self.console.line(format!("{:>6.1} s  {what}", self.started.elapsed().as_secs_f64()));
+    }
+
+    /// Runs `boxoffice`; answers what it printed.
+    ///
+    /// # Panics
+    /// When it does not end with 0.
+    pub(crate) async fn operator(&self, arguments: &[&str]) -> String {
+        let mut boxoffice = Command::new(self.stack.paths.binary("boxoffice"));
+        boxoffice.args(arguments).envs(self.stack.operator_environment());
+        let answer = command::output("boxoffice", &mut boxoffice).await;
+        answer.unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
+    }
+
+    /// Publishes all at once: the messages of one topic are one batch, in this order.
+    pub(crate) async fn publish(&self, messages: Vec<OutgoingMessage>) {
+        for answer in self.bus.publish(messages).await {
+            answer.expect("the broker takes it");
+        }
+    }
+
+    /// How many attempts at a message have failed, in all workers.
+    pub(crate) async fn attempts_failed(&self) -> f64 {
+        let mut sum = 0.0;
+        for kind in Kind::ALL {
+            let url = format!("{}/metrics", self.workers().get(kind).admin);
+            let answer = self.http.get(url).send().await.expect("an admin port answers");
+            let text = answer.text().await.expect("metrics are text");
+            sum += counted(&text, metric::MESSAGES_RETRIED) + counted(&text, metric::MESSAGES_DEAD);
+        }
+        sum
+    }
+
+    /// # Panics
+    /// When a process other than `but_for` has ended.
+    pub(crate) fn assert_alive(&self, but_for: &str) {
+        let ended = self.stack.processes().into_iter().filter(|process| process.name() != but_for);
+        for process in ended {
+            let exit = process.exit();
+            assert!(exit.is_none(), "{} ended: {exit:?}", process.name());
+        }
+    }
+
+    pub(crate) async fn end(self) {
+        self.bus.close().await;
+        self.database.close().await;
+        self.stack.stop().await;
+    }
+}
+
+/// The sum of a counter over its labels, in Prometheus's text.
+fn counted(text: &str, name: &str) -> f64 {
+    let lines = text.lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '));
+    lines.map(|(_, value)| value.parse::<f64>().expect("a counter is a number")).sum()
+}
