@@ -194,7 +194,7 @@ async fn live<C: Settings, R: Future<Output = Result<(), Failure>>>(
             if done.is_ok() && !life.tasks.stop.is_cancelled() {
                 return ended(program, Err("it ended without being asked to".into()));
             }
-            return ended(program, done);
+            return ended(program, unless_panicked(&life, done));
         }
         () = signals.next() => tracing::info!("asked to end: draining, at most {limit:?}"),
         () = life.tasks.stop.cancelled() => {}
@@ -203,10 +203,7 @@ async fn live<C: Settings, R: Future<Output = Result<(), Failure>>>(
     life.tasks.stop.cancel();
     tokio::select! {
         done = &mut work => {
-            if let Some(task) = life.tasks.failed() {
-                return ended(program, Err(format!("task {task} panicked").into()));
-            }
-            ended(program, done)
+            ended(program, unless_panicked(&life, done))
         }
         () = tokio::time::sleep(limit) => {
             tracing::error!("the drain took longer than {limit:?}: what was in hand comes again");
@@ -216,6 +213,14 @@ async fn live<C: Settings, R: Future<Output = Result<(), Failure>>>(
             tracing::warn!("asked to end again: ends at once");
             Exit::DrainTimedOut
         }
+    }
+}
+
+/// A background task that panicked is what ended the worker, whatever `run` says.
+fn unless_panicked(life: &Life, done: Result<(), Failure>) -> Result<(), Failure> {
+    match life.tasks.failed() {
+        Some(task) => Err(format!("task {task} panicked").into()),
+        None => done,
     }
 }
 

@@ -76,6 +76,7 @@ impl Stage {
         let worker = tokio::spawn(run_on(config, life.clone(), Arc::new(bus.client())));
         let stage = Self { bus, door, database, life, worker };
         stage.publish_body(Tag::SaleChanged, "3", &sale()).await;
+        stage.until_inbox("order-sale", 1).await;
         stage.until("the worker is ready", async || stage.life.readiness.is_ready()).await;
         stage
     }
