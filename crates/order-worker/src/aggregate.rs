@@ -45,31 +45,17 @@ pub type HandOver = Arc<dyn Fn(Vec<Call>) + Send + Sync>;
 
 /// All orders.
 pub struct Orders {
-    store: Store,
-    sales: Sales,
-    policy: Arc<Policy>,
-    publisher: Publisher,
-    gateways: Gateways,
-    hand_over: HandOver,
-    waiting: Waiting,
-    admission: Admission,
-}
-
-impl Orders {
-    /// `hand_over` is given the calls of every committed change; `waiting` and
-    /// `admission` are told of it.
-    pub fn new(
-        store: Store,
-        sales: Sales,
-        policy: Arc<Policy>,
-        publisher: Publisher,
-        gateways: Gateways,
-        hand_over: HandOver,
-        waiting: Waiting,
-        admission: Admission,
-    ) -> Self {
-        Self { store, sales, policy, publisher, gateways, hand_over, waiting, admission }
-    }
+    pub store: Store,
+    pub sales: Sales,
+    pub policy: Arc<Policy>,
+    pub publisher: Publisher,
+    pub gateways: Gateways,
+    /// Is given the calls of every committed change.
+    pub hand_over: HandOver,
+    /// Is told of every committed change.
+    pub waiting: Waiting,
+    /// Is told of every committed change.
+    pub admission: Admission,
 }
 
 #[async_trait]

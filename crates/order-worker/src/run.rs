@@ -74,16 +74,16 @@ pub async fn run_on(config: Config, life: Life, bus: Arc<dyn Bus>) -> Result<(),
     life.tasks.spawn("waiting", waiting.clone().keep_reading(store.clone(), life.stop()));
     let (hand_over, calls) = payments::hand_over(config.payments.call_queue_max);
     let gateways = Gateways::new(&config.payments, &life.readiness)?;
-    let orders = Arc::new(Orders::new(
-        store.clone(),
-        sales.clone(),
-        Arc::new(config.orders.policy()),
-        Publisher::new(config.topics()),
-        gateways.clone(),
-        Arc::new(move |calls| hand_over.try_hand_over(calls)),
-        waiting.clone(),
-        admission.clone(),
-    ));
+    let orders = Arc::new(Orders {
+        store: store.clone(),
+        sales: sales.clone(),
+        policy: Arc::new(config.orders.policy()),
+        publisher: Publisher::new(config.topics()),
+        gateways: gateways.clone(),
+        hand_over: Arc::new(move |calls| hand_over.try_hand_over(calls)),
+        waiting: waiting.clone(),
+        admission: admission.clone(),
+    });
     let queue = Arc::new(LocalQueue::new(config.pipeline.queue_max));
     Pipeline::local(orders.clone(), LOCAL, queue.clone(), worker.runtime.clone())
         .start(&life.tasks);
