@@ -22,7 +22,8 @@ pub(super) mod request;
 /// Creates an order.
 ///
 /// Answers once the order is committed; stock is reserved after that, so look at the order for
-/// its outcome, or `wait` for it. The same `Idempotency-Key` with the same body finds the order that it created.
+/// its outcome, or `wait` for it. The same `Idempotency-Key` with the same body finds the order that
+/// it created.
 #[utoipa::path(
     post, path = "/v1/orders", tag = "orders",
     params(
