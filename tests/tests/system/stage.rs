@@ -23,6 +23,7 @@ pub(crate) const FLOOR: i64 = 11;
 pub(crate) const BOX: i64 = 13;
 /// Tickets that one person may have.
 pub(crate) const USER_LIMIT: i64 = 4;
+const LOG: &str = "warn,bus_rocketmq=debug";
 const SHOW: &str = "tests/tests/system/show.toml";
 /// Longer than order-worker's own limit.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -41,6 +42,8 @@ impl Stage {
     /// Once this returns, the show can be bought.
     pub(crate) async fn start() -> Self {
         let started = Instant::now();
+        // What the test's own consumers say is shown when it fails.
+        tracing_subscriber::fmt().with_env_filter(LOG).with_test_writer().init();
         // Another test of this process may have done so.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let stack = Box::pin(Stack::start(Options::default())).await;
