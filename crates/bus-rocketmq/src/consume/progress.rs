@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rocketmq_model::common::message::message_queue::MessageQueue;
 
-/// A queue's progress has not been stored yet.
+/// A queue's progress has not been stored yet, or who knows.
 const NEVER: i64 = -1;
 
 /// One queue that this member has been given.
@@ -65,6 +65,11 @@ impl Queue {
 
     pub(super) fn stored(&self, offset: i64) {
         self.stored.store(offset, Ordering::Relaxed);
+    }
+
+    /// The broker may not have what we stored.
+    pub(super) fn doubt(&self) {
+        self.stored.store(NEVER, Ordering::Relaxed);
     }
 
     pub(super) fn revoke(&self) {

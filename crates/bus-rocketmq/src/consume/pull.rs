@@ -32,15 +32,11 @@ async fn pull_for_ever(member: &Member, queue: &Arc<Queue>, stop: &CancellationT
     queue.start(offset);
     let mut backoff = Backoff::new(member.backoff_max);
     let mut client = member.client();
-    // The client's own limit, and some: it has been seen to hang.
-    let limit = member.pull_suspend + SUSPEND_GRACE * 2;
     loop {
         member.buffer.room().await;
         let now = client.borrow_and_update().clone();
         let pulled = tokio::select! {
-            pulled = tokio::time::timeout(limit, pull_once(member, &now.consumer, queue, offset)) => {
-                pulled.unwrap_or_else(|_| Err(format!("no end of a pull in {limit:?}")))
-            }
+            pulled = pull_once(member, &now.consumer, queue, offset) => pulled,
             // This pull may hang on a dead connection.
             Ok(()) = client.changed() => continue,
         };

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::bus::{Delivery, Subscription, retry_topic};
-use futures::future::join_all;
 use rocketmq_client_rust::{DefaultMQPullConsumer as PullConsumer, MessageQueueListener};
 use rocketmq_model::common::message::message_queue::MessageQueue;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -25,6 +24,9 @@ use crate::names::Names;
 use crate::renew::RENEWAL_MIN_INTERVAL;
 use crate::{Shared, errors, host};
 
+/// How often progress is stored again, though it has not changed: the broker may have lost it to
+/// another member's first commit.
+const DOUBT_INTERVAL: Duration = Duration::from_secs(15);
 /// RocketMQ's tag expression for everything.
 const ALL_TAGS: &str = "*";
 
@@ -118,11 +120,13 @@ impl Session {
         owned: &mut OwnedQueues,
     ) {
         let mut commits = ticks(millis(self.shared.config.commit_interval_ms));
+        let mut doubts = ticks(DOUBT_INTERVAL);
         let mut renewals = ticks(RENEWAL_MIN_INTERVAL);
         loop {
             tokio::select! {
                 Some(ours) = shares.recv() => self.own(member, owned, &ours).await,
                 _ = commits.tick() => self.commit(member, owned).await,
+                _ = doubts.tick() => owned.values().for_each(|owned| owned.queue.doubt()),
                 _ = renewals.tick() => if member.health.is_poor() { self.renew(member).await },
             }
         }
@@ -269,14 +273,17 @@ impl Session {
             return;
         }
         let Ok(admin) = self.shared.admin().await else { return };
-        let admin = &admin;
-        join_all(changed.into_iter().map(|(queue, offset)| async move {
+        // One after the other: of the first commits of a group and topic that the broker gets at
+        // the same moment it keeps one (5.3.3, `ConsumerOffsetManager.commitOffset`).
+        for (queue, offset) in changed {
             match admin.commit(&member.group, &queue.name, offset).await {
                 Ok(()) => queue.stored(offset),
-                Err(error) => tracing::debug!(queue = %queue.name, %error, "progress not stored"),
+                Err(error) => {
+                    tracing::debug!(queue = %queue.name, %error, "progress not stored");
+                    return;
+                }
             }
-        }))
-        .await;
+        }
     }
 }
 
