@@ -50,6 +50,11 @@ pub trait Channel: Send + Sync + 'static {
 
     fn addressing(&self) -> Addressing;
 
+    /// Whether it delivers without waiting for anybody, to no address.
+    fn is_in_process(&self) -> bool {
+        false
+    }
+
     /// Once this returns `Ok`, the channel is responsible for the letter.
     async fn deliver(&self, letter: &Letter<'_>) -> Result<(), NotDelivered>;
 

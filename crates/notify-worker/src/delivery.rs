@@ -1,5 +1,6 @@
 //! Deliveries, after the commit: handed over in memory, made with bounded concurrency, answered
-//! through the local queue. What a crash or a full queue left behind is the sweeper's.
+//! through the local queue. What a crash or a full queue left behind is the sweeper's. Only what
+//! needs nobody outside the process is delivered before the commit, which then records it all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +9,15 @@ use contracts::Channel;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::domain::{Deliver, Request};
+use crate::domain::{Deliver, Outcome, Request};
 use crate::metric;
 
+mod at_once;
 mod office;
 mod sweeper;
+mod written;
 
+pub use at_once::AtOnce;
 pub use office::{Office, Shared};
 pub use sweeper::Sweeper;
 
@@ -75,4 +79,22 @@ impl Dispatch {
             metrics::counter!(metric::LEFT_TO_SWEEPER, "channel" => channel.as_str()).increment(1);
         }
     }
+}
+
+fn count(channel: Channel, outcome: &Outcome) {
+    let name = match outcome {
+        Outcome::Delivered => metric::SENT,
+        Outcome::Later { .. } => metric::RETRIED,
+        Outcome::Never { .. } => metric::FAILED,
+        Outcome::Overdue => return,
+    };
+    metrics::counter!(name, "channel" => channel.as_str()).increment(1);
+}
+
+async fn timed<T>(channel: Channel, delivery: impl Future<Output = T>) -> T {
+    let started = Instant::now();
+    let delivered = delivery.await;
+    metrics::histogram!(metric::DELIVERY_SECONDS, "channel" => channel.as_str())
+        .record(started.elapsed().as_secs_f64());
+    delivered
 }

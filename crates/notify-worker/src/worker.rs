@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::channels::{self, LogChannel, SmtpChannel};
 use crate::config::{Config, Service};
-use crate::delivery::{Counters, Dispatch, Office, Shared, Sweeper};
+use crate::delivery::{AtOnce, Counters, Dispatch, Office, Shared, Sweeper};
 use crate::handlers::{Notifications, Route, registrations};
 use crate::store::{MIGRATOR, SCHEMA, Store};
 use crate::templates::Templates;
@@ -84,6 +84,13 @@ impl Channels {
             push: serve(Channel::Push)?,
         })
     }
+
+    fn all(&self) -> Vec<(Channel, Arc<dyn channels::Channel>)> {
+        let Self { sms, email, push } = self;
+        [(Channel::Sms, sms), (Channel::Email, email), (Channel::Push, push)]
+            .map(|(name, channel)| (name, channel.clone()))
+            .into()
+    }
 }
 
 /// Runs until the process is asked to end, on any bus and with any channels.
@@ -102,10 +109,16 @@ pub async fn run_on(
     let call_lease = Duration::from_millis(config.delivery.lease_ms);
     let store = Store::new(worker.pool.clone(), worker.runtime.relay.lease(), call_lease);
 
+    let templates = Templates::new(&config.templates.default_locale);
+    let refresh = Duration::from_millis(config.templates.refresh_ms);
+    let refreshing = refresh_templates(templates.clone(), store.clone(), refresh, life.stop());
+    life.tasks.spawn("templates", refreshing);
+
     let (dispatch, counters) = Dispatch::new(config.delivery.queue_max, call_lease);
     let aggregate = Arc::new(Notifications {
         store: store.clone(),
         policy: config.delivery.policy(),
+        at_once: AtOnce::new(templates.clone(), channels.all()),
         dispatch: dispatch.clone(),
         route: route(&config, &life.producer),
     });
@@ -113,10 +126,6 @@ pub async fn run_on(
     Pipeline::local(aggregate.clone(), ANSWERS, answers.clone(), worker.runtime.clone())
         .start(&life.tasks);
 
-    let templates = Templates::new(&config.templates.default_locale);
-    let refresh = Duration::from_millis(config.templates.refresh_ms);
-    let refreshing = refresh_templates(templates.clone(), store.clone(), refresh, life.stop());
-    life.tasks.spawn("templates", refreshing);
     let sweeper = Sweeper::new(store.clone(), dispatch, &config.delivery);
     life.tasks.spawn("calls-sweeper", sweeper.run(life.stop()));
 

@@ -16,6 +16,10 @@ impl Channel for LogChannel {
         Addressing::NotNeeded
     }
 
+    fn is_in_process(&self) -> bool {
+        true
+    }
+
     async fn deliver(&self, letter: &Letter<'_>) -> Result<(), NotDelivered> {
         tracing::debug!(
             notification.id = %letter.id,

@@ -5,21 +5,20 @@ use common::backoff::Backoff;
 use common::clock;
 use common::pipeline::{CallError, LocalQueue, StoreError};
 use common::readiness::{Dependency, Need, Readiness};
-use contracts::{Extra, Personal};
 use futures::StreamExt as _;
 use futures::stream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Leased;
+use super::written::Written;
+use super::{Leased, count, timed};
 use crate::channels::{Addressing, Channel, Letter, NotDelivered};
 use crate::config::DeliveryConfig;
 use crate::domain::{Answer, Content, Message, Outcome, Request};
 use crate::handlers::Notifications;
-use crate::metric;
 use crate::store::{Recipient, Store};
-use crate::templates::{Templates, Values};
+use crate::templates::Templates;
 
 /// What the offices of all channels share.
 #[derive(Clone)]
@@ -145,7 +144,7 @@ impl Office {
                 }
             }
         };
-        self.count(&outcome);
+        count(self.name, &outcome);
         self.answer(Answer { attempt, outcome, request }, until, stop).await;
     }
 
@@ -158,20 +157,10 @@ impl Office {
             }
             Err(StoreError::Data(reason)) => return Tried::Ended(Outcome::Later { reason }),
         };
-        let (subject, text, address) = match self.write(request, recipient.as_ref()) {
-            Ok(written) => written,
-            Err(reason) => return Tried::Ended(Outcome::Never { reason }),
-        };
-        let letter = Letter {
-            id: &request.id,
-            channel: request.channel,
-            order_no: request.order_no.as_ref(),
-            template: request.template(),
-            address,
-            subject: subject.as_ref(),
-            text: &text,
-        };
-        self.deliver(&letter).await
+        match Written::new(&self.shared.templates, request, recipient.as_ref()) {
+            Ok(written) => self.deliver(&written.letter(request)).await,
+            Err(reason) => Tried::Ended(Outcome::Never { reason }),
+        }
     }
 
     /// Where the person can be reached, if the channel has to know and the message does not say.
@@ -184,44 +173,8 @@ impl Office {
         }
     }
 
-    /// Subject, text and address; `Err` is why it can't be written.
-    fn write<'a>(
-        &self,
-        request: &'a Request,
-        recipient: Option<&'a Recipient>,
-    ) -> Result<(Option<Personal>, Personal, Option<&'a Personal>), String> {
-        match &request.content {
-            Content::Finished { address, subject, text } => {
-                Ok((subject.clone(), text.clone(), Some(address)))
-            }
-            Content::Template { name, params } => {
-                let text = self.fill_in(request, name, params, recipient)?;
-                let address = recipient.and_then(|known| known.address(request.channel));
-                Ok((Some(Personal::new(text.subject)), Personal::new(text.body), address))
-            }
-        }
-    }
-
-    fn fill_in(
-        &self,
-        request: &Request,
-        name: &str,
-        params: &Extra,
-        recipient: Option<&Recipient>,
-    ) -> Result<crate::templates::Rendered, String> {
-        let stored = recipient.and_then(|known| known.locale.as_deref());
-        let locales: Vec<&str> = request.locale.as_deref().into_iter().chain(stored).collect();
-        let order_no = request.order_no.as_ref();
-        let values = Values { params, order_no, user_id: request.user_id };
-        self.shared.templates.render(name, &locales, values).map_err(|error| error.to_string())
-    }
-
     async fn deliver(&self, letter: &Letter<'_>) -> Tried {
-        let started = Instant::now();
-        let delivered = self.channel.deliver(letter).await;
-        let channel = self.name.as_str();
-        metrics::histogram!(metric::DELIVERY_SECONDS, "channel" => channel)
-            .record(started.elapsed().as_secs_f64());
+        let delivered = timed(self.name, self.channel.deliver(letter)).await;
         match delivered {
             Err(NotDelivered::Away { reason }) => {
                 if let Some(dependency) = &self.dependency {
@@ -238,16 +191,6 @@ impl Office {
                 Tried::Ended(Outcome::Delivered)
             }
         }
-    }
-
-    fn count(&self, outcome: &Outcome) {
-        let name = match outcome {
-            Outcome::Delivered => metric::SENT,
-            Outcome::Later { .. } => metric::RETRIED,
-            Outcome::Never { .. } => metric::FAILED,
-            Outcome::Overdue => return,
-        };
-        metrics::counter!(name, "channel" => self.name.as_str()).increment(1);
     }
 
     /// Has the answer decided and committed. One that can't be, before the lease has run out, is

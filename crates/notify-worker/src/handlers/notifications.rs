@@ -8,7 +8,7 @@ use common::outbox;
 use common::pipeline::{Aggregate, Applied, Change, Decided, Load, Loaded, Stamp, StoreError};
 use contracts::{Channel, NotificationId, OrderNo, UserId, properties};
 
-use crate::delivery::Dispatch;
+use crate::delivery::{AtOnce, Dispatch};
 use crate::domain::{self, Dead, Deliver, Facts, Message, Policy, State, Status};
 use crate::store::{Store, Write};
 
@@ -16,6 +16,7 @@ use crate::store::{Store, Write};
 pub struct Notifications {
     pub store: Store,
     pub policy: Policy,
+    pub at_once: AtOnce,
     pub dispatch: Dispatch,
     pub route: Route,
 }
@@ -78,6 +79,10 @@ impl Aggregate for Notifications {
         facts: &Facts,
     ) -> Decided<Self> {
         Ok::<_, Undecided>(domain::decide(&self.policy, state, message, facts))
+    }
+
+    fn answer_at_once(&self, call: &Deliver) -> Option<Message> {
+        self.at_once.deliver(call).map(Message::Answer)
     }
 
     fn raise_version(&self, state: &mut State) -> i64 {

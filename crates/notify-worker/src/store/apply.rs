@@ -16,9 +16,11 @@ use crate::domain::{Deliver, Notification, Request, Status};
 /// share rows lock them in one order.
 const INSERT: &str = "\
 INSERT INTO notify.notifications (notification_id, session_id, order_no, user_id, channel, \
-    template, status, version, attempt, body, valid_until, last_error) \
-SELECT * FROM unnest($1::text[], $2::int8[], $3::text[], $4::int8[], $5::text[], $6::text[], \
+    template, status, version, attempt, body, valid_until, last_error, sent_at) \
+SELECT t.*, CASE WHEN t.status = 'SENT' THEN now() END FROM unnest($1::text[], $2::int8[], $3::text[], $4::int8[], $5::text[], $6::text[], \
     $7::text[], $8::int8[], $9::int4[], $10::bytea[], $11::timestamptz[], $12::text[]) \
+  AS t (notification_id, session_id, order_no, user_id, channel, template, status, version, \
+    attempt, body, valid_until, last_error) \
 ON CONFLICT DO NOTHING RETURNING notification_id";
 
 const UPDATE: &str = "\
