@@ -72,7 +72,7 @@ impl Inbox {
         &self,
         connection: &mut PgConnection,
         group: &str,
-        entries: &[Entry],
+        entries: &[&Entry],
     ) -> Result<(), sqlx::Error> {
         let new = self.absorb(connection, group, entries).await?;
         // One event may be about two keys of a batch: another's mistake, not ours to repeat it for.
@@ -89,7 +89,7 @@ impl Inbox {
         &self,
         connection: &mut PgConnection,
         group: &str,
-        entries: &[Entry],
+        entries: &[&Entry],
     ) -> Result<u64, sqlx::Error> {
         if entries.is_empty() {
             return Ok(0);

@@ -96,10 +96,12 @@ pub trait Aggregate: Send + Sync + Sized + 'static {
 
     /// Writes the changes in one transaction, by compare-and-set on the base version, with their
     /// inbox entries and outbox rows (leased for the runtime's lease): one answer for each.
+    /// A transaction may outlive its caller, so it shares the changes; it has let them go once this
+    /// returns.
     async fn apply(
         &self,
         group: &str,
-        changes: &[Change<Self>],
+        changes: Arc<Vec<Change<Self>>>,
     ) -> Result<Vec<Applied<Self::Gate>>, StoreError>;
 
     /// After the commit: makes what stands outside PostgreSQL say what PostgreSQL says. Called

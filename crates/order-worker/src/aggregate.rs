@@ -142,7 +142,7 @@ impl Aggregate for Orders {
     async fn apply(
         &self,
         group: &str,
-        changes: &[Change<Self>],
+        changes: Arc<Vec<Change<Self>>>,
     ) -> Result<Vec<Applied<()>>, StoreError> {
         self.store.apply(group, changes).await
     }

@@ -125,26 +125,24 @@ impl Store {
     pub async fn apply(
         &self,
         group: &str,
-        changes: &[Change<Orders>],
+        changes: Arc<Vec<Change<Orders>>>,
     ) -> Result<Vec<Applied<()>>, StoreError> {
-        let batch = Arc::new(write::Batch::of(changes));
         let (outbox, inbox, lease) = (self.outbox.clone(), self.inbox.clone(), self.lease);
-        let (group, work) = (group.to_owned(), batch.clone());
+        let (group, count) = (group.to_owned(), changes.len());
         let written = transact(&self.pool, move |connection| {
             Box::pin(async move {
-                write::write(connection, &work, &group, &outbox, &inbox, lease).await
+                let batch = write::Batch::of(&changes);
+                write::write(connection, &batch, &group, &outbox, &inbox, lease).await
             })
         })
         .await;
         let hits: HashSet<usize> = match written {
-            Err(error) if is_known(&error) => {
-                return Ok(changes.iter().map(|_| Applied::Missed).collect());
-            }
+            Err(error) if is_known(&error) => return Ok(vec![Applied::Missed; count]),
             written => written.map_err(|error| fault(&error))?,
         };
-        Ok((0..changes.len())
-            .map(|index| if hits.contains(&index) { Applied::Applied } else { Applied::Missed })
-            .collect())
+        let applied =
+            |index| if hits.contains(&index) { Applied::Applied } else { Applied::Missed };
+        Ok((0..count).map(applied).collect())
     }
 }
 

@@ -143,7 +143,7 @@ impl Aggregate for Stock {
     async fn apply(
         &self,
         group: &str,
-        changes: &[Change<Self>],
+        changes: Arc<Vec<Change<Self>>>,
     ) -> Result<Vec<Applied<GateAnswer>>, StoreError> {
         let withheld: Vec<_> = changes.iter().map(awaited).collect();
         if let Some(Some((session_id, why))) = withheld.first()

@@ -109,14 +109,14 @@ impl Outbox {
     pub async fn insert(
         &self,
         connection: &mut PgConnection,
-        rows: &[Row],
+        rows: &[&Row],
         lease: Duration,
     ) -> Result<(), sqlx::Error> {
         if rows.is_empty() {
             return Ok(());
         }
         let targets: Vec<_> = rows.iter().map(|row| columns_of(&row.destination)).collect();
-        let properties: Vec<Option<String>> = rows.iter().map(properties_text).collect();
+        let properties: Vec<Option<String>> = rows.iter().map(|row| properties_text(row)).collect();
         sqlx::query(AssertSqlSafe(self.insert.clone()))
             .bind(rows.iter().map(|row| row.event_id).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| row.session_id).collect::<Vec<_>>())

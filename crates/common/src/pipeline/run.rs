@@ -272,24 +272,26 @@ impl<A: Aggregate> Pipeline<A> {
         keys: &[A::Key],
     ) -> Result<(), StoreError> {
         let (folded, loaded) = self.decide(progress, keys).await?;
-        let mut writes = Vec::new();
+        let mut changes = Vec::with_capacity(folded.len());
+        let mut answers = HashMap::with_capacity(folded.len());
         let mut done = Vec::new();
         for folded in folded {
             if folded.change.is_empty() {
                 done.push(folded);
             } else {
-                writes.push((folded.change, folded.answers));
+                answers.insert(folded.change.key.clone(), folded.answers);
+                changes.push(folded.change);
             }
         }
-        let (changes, mut answers): (Vec<_>, Vec<_>) =
-            writes.into_iter().map(|(change, answers)| (change, Some(answers))).unzip();
         let committed_at = Instant::now();
-        let results = self.apply(&changes).await?;
+        let results = self.apply(changes).await?;
         let mut failed = Vec::new();
-        for (index, (change, result)) in changes.into_iter().zip(results).enumerate() {
-            let answers = answers[index].take().expect("each change has its answers, once");
+        for (change, result) in results {
             match result {
-                Ok(Applied::Applied) => done.push(Folded { change, answers }),
+                Ok(Applied::Applied) => {
+                    let answers = answers.remove(&change.key).expect("each key has one change");
+                    done.push(Folded { change, answers });
+                }
                 Ok(Applied::Missed) => {
                     metrics::counter!(metric::PIPELINE_MISSES).increment(1);
                     progress.forced.remove(&change.key);
@@ -378,21 +380,26 @@ impl<A: Aggregate> Pipeline<A> {
     /// Applies in one transaction; when some change's data fails it, halves to find that one.
     async fn apply(
         &self,
-        changes: &[Change<A>],
-    ) -> Result<Vec<Result<Applied<A::Gate>, String>>, StoreError> {
+        changes: Vec<Change<A>>,
+    ) -> Result<Vec<(Change<A>, Result<Applied<A::Gate>, String>)>, StoreError> {
         let mut results = Vec::with_capacity(changes.len());
         let mut parts = vec![changes];
         while let Some(part) = parts.pop() {
             if part.is_empty() {
                 continue;
             }
-            match self.aggregate.apply(&self.group, part).await {
-                Ok(applied) => results.extend(applied.into_iter().map(Ok)),
-                Err(StoreError::Data(cause)) if part.len() == 1 => results.push(Err(cause)),
+            let part = Arc::new(part);
+            let applied = self.aggregate.apply(&self.group, part.clone()).await;
+            let mut part = Arc::into_inner(part).expect("the transaction has let its changes go");
+            match applied {
+                Ok(applied) => results.extend(part.into_iter().zip(applied.into_iter().map(Ok))),
+                Err(StoreError::Data(cause)) if part.len() == 1 => {
+                    results.extend(part.into_iter().map(|change| (change, Err(cause.clone()))));
+                }
                 Err(StoreError::Data(_)) => {
-                    let (left, right) = part.split_at(part.len() / 2);
+                    let right = part.split_off(part.len() / 2);
                     parts.push(right);
-                    parts.push(left);
+                    parts.push(part);
                 }
                 // What an earlier part committed is found by its inbox entries next time.
                 Err(away) => return Err(away),

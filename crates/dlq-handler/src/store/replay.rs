@@ -59,7 +59,7 @@ impl Store {
                 let topic = origin_topic.unwrap_or_default();
                 let started = started(&letter, replay_id, &topic)?;
                 insert(connection, id, &started, &requested.by).await?;
-                outbox.insert(connection, std::slice::from_ref(&started.row), lease).await?;
+                outbox.insert(connection, &[&started.row], lease).await?;
                 Ok(Answer::Done(started))
             }
             .boxed()

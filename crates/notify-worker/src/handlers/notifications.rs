@@ -122,7 +122,7 @@ impl Aggregate for Notifications {
     async fn apply(
         &self,
         group: &str,
-        changes: &[Change<Self>],
+        changes: Arc<Vec<Change<Self>>>,
     ) -> Result<Vec<Applied<()>>, StoreError> {
         let writes = changes.iter().map(write_of).collect();
         let hits = self.store.apply(group, writes).await?;

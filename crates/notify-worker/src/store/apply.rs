@@ -98,9 +98,9 @@ impl Store {
 
         let is_hit = |write: &Write| !missed.contains(&write.id);
         let hits = || writes.iter().filter(|write| is_hit(write));
-        let entries: Vec<_> = hits().flat_map(|write| write.entries.iter().cloned()).collect();
+        let entries: Vec<_> = hits().flat_map(|write| &write.entries).collect();
         self.inbox.insert(connection, group, &entries).await?;
-        let rows: Vec<_> = hits().flat_map(|write| write.rows.iter().cloned()).collect();
+        let rows: Vec<_> = hits().flat_map(|write| &write.rows).collect();
         self.outbox.insert(connection, &rows, self.outbox_lease).await?;
         self.calls(connection, hits()).await?;
         Ok(writes.iter().map(is_hit).collect())

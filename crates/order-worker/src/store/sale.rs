@@ -54,6 +54,7 @@ impl Store {
                 .bind(bodies)
                 .execute(&mut *connection)
                 .await?;
+                let entries: Vec<_> = entries.iter().collect();
                 inbox.absorb(connection, &group, &entries).await.map(drop)
             })
         })

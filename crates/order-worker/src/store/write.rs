@@ -70,55 +70,47 @@ const INSERT_RECEIPTS: &str = "\
       AS t ORDER BY 1, 2 \
     ON CONFLICT (provider, event_id) DO UPDATE SET applied_at = now()";
 
-/// One key's rows, owned, so that the transaction can outlive its caller.
-struct Unit {
-    order_no: Option<String>,
-    write: Option<Write>,
-    entries: Vec<Entry>,
-    rows: Vec<outbox::Row>,
-    work: Vec<Work>,
+/// One key's rows.
+struct Unit<'a> {
+    write: Option<Write<'a>>,
+    change: &'a Change<Orders>,
 }
 
-enum Write {
-    Insert(Box<Order>),
-    Update { base: Box<Order>, next: Box<Order> },
+#[derive(Clone, Copy)]
+enum Write<'a> {
+    Insert(&'a Order),
+    Update { base: &'a Order, next: &'a Order },
 }
 
-pub(super) struct Batch {
-    units: Vec<Unit>,
+impl<'a> Write<'a> {
+    fn next(self) -> &'a Order {
+        match self {
+            Self::Insert(next) | Self::Update { next, .. } => next,
+        }
+    }
 }
 
-impl Batch {
-    pub(super) fn of(changes: &[Change<Orders>]) -> Self {
-        let units = changes
-            .iter()
-            .map(|change| {
-                let next = change.next.as_ref().and_then(Option::as_ref);
-                let write = match (&change.base, next) {
-                    (_, None) => None,
-                    (None, Some(next)) => Some(Write::Insert(Box::new(next.clone()))),
-                    (Some(base), Some(next)) => Some(Write::Update {
-                        base: Box::new(base.clone()),
-                        next: Box::new(next.clone()),
-                    }),
-                };
-                Unit {
-                    order_no: next.map(|order| order.order_no.to_string()),
-                    write,
-                    entries: change.entries.clone(),
-                    rows: change.rows.clone(),
-                    work: change.calls.clone(),
-                }
+pub(super) struct Batch<'a> {
+    units: Vec<Unit<'a>>,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn of(changes: &'a [Change<Orders>]) -> Self {
+        let write = |change: &'a Change<Orders>| {
+            let next = change.next.as_ref()?.as_ref()?;
+            Some(match &change.base {
+                None => Write::Insert(next),
+                Some(base) => Write::Update { base, next },
             })
-            .collect();
-        Self { units }
+        };
+        Self { units: changes.iter().map(|change| Unit { write: write(change), change }).collect() }
     }
 }
 
 /// Writes the batch; answers which units took effect.
 pub(super) async fn write(
     connection: &mut PgConnection,
-    batch: &Batch,
+    batch: &Batch<'_>,
     group: &str,
     outbox: &Outbox,
     inbox: &Inbox,
@@ -126,34 +118,33 @@ pub(super) async fn write(
 ) -> Result<HashSet<usize>, sqlx::Error> {
     let mut written = insert_orders(connection, batch).await?;
     written.extend(update_orders(connection, batch).await?);
-    let hits: Vec<(usize, &Unit)> = batch
+    let hits: Vec<(usize, &Unit<'_>)> = batch
         .units
         .iter()
         .enumerate()
-        .filter(|(_, unit)| match (&unit.write, &unit.order_no) {
-            (Some(_), Some(order_no)) => written.contains(order_no),
-            _ => true,
+        .filter(|(_, unit)| {
+            unit.write.is_none_or(|write| written.contains(write.next().order_no.as_str()))
         })
         .collect();
     upsert_payments(connection, &hits).await?;
     upsert_refunds(connection, &hits).await?;
     write_work(connection, &hits, lease).await?;
-    let entries: Vec<Entry> = hits.iter().flat_map(|(_, unit)| unit.entries.clone()).collect();
+    let entries: Vec<&Entry> = hits.iter().flat_map(|(_, unit)| &unit.change.entries).collect();
     inbox.insert(connection, group, &entries).await?;
-    let rows: Vec<outbox::Row> = hits.iter().flat_map(|(_, unit)| unit.rows.clone()).collect();
+    let rows: Vec<&outbox::Row> = hits.iter().flat_map(|(_, unit)| &unit.change.rows).collect();
     outbox.insert(connection, &rows, lease).await?;
     Ok(hits.into_iter().map(|(index, _)| index).collect())
 }
 
 async fn insert_orders(
     connection: &mut PgConnection,
-    batch: &Batch,
+    batch: &Batch<'_>,
 ) -> Result<HashSet<String>, sqlx::Error> {
     let mut orders: Vec<&Order> = batch
         .units
         .iter()
-        .filter_map(|unit| match &unit.write {
-            Some(Write::Insert(order)) => Some(&**order),
+        .filter_map(|unit| match unit.write {
+            Some(Write::Insert(order)) => Some(order),
             _ => None,
         })
         .collect();
@@ -191,13 +182,13 @@ async fn insert_orders(
 
 async fn update_orders(
     connection: &mut PgConnection,
-    batch: &Batch,
+    batch: &Batch<'_>,
 ) -> Result<HashSet<String>, sqlx::Error> {
     let updates: Vec<(&Order, &Order)> = batch
         .units
         .iter()
-        .filter_map(|unit| match &unit.write {
-            Some(Write::Update { base, next }) => Some((&**base, &**next)),
+        .filter_map(|unit| match unit.write {
+            Some(Write::Update { base, next }) => Some((base, next)),
             _ => None,
         })
         .collect();
@@ -225,18 +216,17 @@ async fn update_orders(
 
 /// The written orders, each with its base (none for a new one).
 fn orders_of<'a>(
-    hits: &'a [(usize, &'a Unit)],
+    hits: &[(usize, &Unit<'a>)],
 ) -> impl Iterator<Item = (Option<&'a Order>, &'a Order)> {
-    hits.iter().filter_map(|(_, unit)| match &unit.write {
-        None => None,
-        Some(Write::Insert(order)) => Some((None, &**order)),
-        Some(Write::Update { base, next }) => Some((Some(&**base), &**next)),
+    hits.iter().filter_map(|(_, unit)| match unit.write? {
+        Write::Insert(order) => Some((None, order)),
+        Write::Update { base, next } => Some((Some(base), next)),
     })
 }
 
 async fn upsert_payments(
     connection: &mut PgConnection,
-    hits: &[(usize, &Unit)],
+    hits: &[(usize, &Unit<'_>)],
 ) -> Result<(), sqlx::Error> {
     let mut changed = Vec::new();
     for (base, next) in orders_of(hits) {
@@ -268,7 +258,7 @@ async fn upsert_payments(
 
 async fn upsert_refunds(
     connection: &mut PgConnection,
-    hits: &[(usize, &Unit)],
+    hits: &[(usize, &Unit<'_>)],
 ) -> Result<(), sqlx::Error> {
     let mut changed = Vec::new();
     for (base, next) in orders_of(hits) {
@@ -304,14 +294,14 @@ async fn upsert_refunds(
 /// What the batch's work comes to, sorted by id: a call that starts and ends in one fold is none.
 async fn write_work(
     connection: &mut PgConnection,
-    hits: &[(usize, &Unit)],
+    hits: &[(usize, &Unit<'_>)],
     lease: Duration,
 ) -> Result<(), sqlx::Error> {
     let mut starts: BTreeMap<&str, &Call> = BTreeMap::new();
     let mut ends: Vec<&str> = Vec::new();
     let mut receipts = HashMap::new();
     for (_, unit) in hits {
-        for work in &unit.work {
+        for work in &unit.change.calls {
             match work {
                 Work::Start(call) => {
                     starts.insert(&call.call_id, call);
@@ -322,7 +312,8 @@ async fn write_work(
                     }
                 }
                 Work::Receipt { provider, event_id, kind, body } => {
-                    let order_no = unit.order_no.as_deref().unwrap_or_default();
+                    let order_no = unit.write.map(|write| write.next().order_no.as_str());
+                    let order_no = order_no.unwrap_or_default();
                     receipts.insert((provider, event_id), (order_no, *kind, body));
                 }
             }

@@ -111,10 +111,9 @@ impl Store {
         plan: &Plan,
         written: &[&Planned],
     ) -> Result<(), sqlx::Error> {
-        let entries: Vec<_> =
-            written.iter().flat_map(|change| change.entries.iter().cloned()).collect();
+        let entries: Vec<_> = written.iter().flat_map(|change| &change.entries).collect();
         self.inbox.insert(connection, &plan.group, &entries).await?;
-        let rows: Vec<_> = written.iter().flat_map(|change| change.rows.iter().cloned()).collect();
+        let rows: Vec<_> = written.iter().flat_map(|change| &change.rows).collect();
         self.outbox.insert(connection, &rows, plan.lease).await?;
         let repairs: Vec<_> = written.iter().flat_map(|change| &change.repairs).collect();
         if repairs.is_empty() {

@@ -154,7 +154,7 @@ impl Store {
             traceparent: None,
             properties: std::collections::BTreeMap::new(),
         };
-        self.outbox.insert(connection, std::slice::from_ref(&row), self.lease).await?;
+        self.outbox.insert(connection, &[&row], self.lease).await?;
         Ok(row)
     }
 }
