@@ -10,6 +10,8 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use uuid::Uuid;
 
+use crate::postgres::{Bind, Whole};
+
 /// How a transaction says that it must be rolled back, and its batch loaded again: an event of it
 /// has taken effect meanwhile. No statement of a batch answers so, for none asks for one row.
 const KNOWN: sqlx::Error = sqlx::Error::RowNotFound;
@@ -50,14 +52,14 @@ impl Inbox {
             insert: format!(
                 "INSERT INTO {schema}.inbox (consumer_group, event_id, order_no, outcome) \
                  SELECT $1, e, k, o FROM unnest($2::uuid[], $3::text[], $4::int2[]) AS t(e, k, o) \
-                 ORDER BY e ON CONFLICT DO NOTHING"
+                 ORDER BY e ON CONFLICT DO NOTHING RETURNING 1"
             )
             .into(),
             purge: format!(
-                "DELETE FROM {schema}.inbox WHERE ctid = ANY (ARRAY( \
-                   SELECT ctid FROM {schema}.inbox \
-                   WHERE seen_at < now() - $1::float8 * interval '1 second' \
-                   LIMIT $2 FOR UPDATE SKIP LOCKED))"
+                "DELETE FROM {schema}.inbox WHERE (event_id, consumer_group) IN ( \
+                   SELECT event_id, consumer_group FROM {schema}.inbox \
+                   WHERE event_id < $1 AND seen_at < now() - $2::float8 * interval '1 second' \
+                   ORDER BY event_id, consumer_group LIMIT $3 FOR UPDATE SKIP LOCKED)"
             )
             .into(),
         }
@@ -75,9 +77,16 @@ impl Inbox {
         entries: &[&Entry],
     ) -> Result<(), sqlx::Error> {
         let new = self.absorb(connection, group, entries).await?;
-        // One event may be about two keys of a batch: another's mistake, not ours to repeat it for.
-        let events: HashSet<Uuid> = entries.iter().map(|entry| entry.event_id).collect();
-        if new < events.len() as u64 { Err(KNOWN) } else { Ok(()) }
+        if new < distinct(entries) as u64 { Err(KNOWN) } else { Ok(()) }
+    }
+
+    /// As [`Inbox::insert`], as a part of a statement, which expects that no entry is there yet.
+    pub fn insert_with(&self, whole: &mut Whole, group: &str, entries: &[&Entry]) {
+        if entries.is_empty() {
+            return;
+        }
+        let _ = bound(whole.part("noted", &self.insert), group, entries);
+        whole.expect_rows("noted", distinct(entries));
     }
 
     /// As [`Inbox::insert`], for effects that may happen twice: an entry that is there already is
@@ -94,34 +103,43 @@ impl Inbox {
         if entries.is_empty() {
             return Ok(0);
         }
-        let ids: Vec<Uuid> = entries.iter().map(|entry| entry.event_id).collect();
-        let keys: Vec<&str> = entries.iter().map(|entry| &*entry.key).collect();
-        let outcomes: Vec<i16> = entries.iter().map(|entry| entry.outcome as i16).collect();
-        let done = sqlx::query(AssertSqlSafe(self.insert.clone()))
-            .bind(group)
-            .bind(ids)
-            .bind(keys)
-            .bind(outcomes)
-            .execute(connection)
-            .await?;
+        let insert = sqlx::query(AssertSqlSafe(self.insert.clone()));
+        let done = bound(insert, group, entries).execute(connection).await?;
         Ok(done.rows_affected())
     }
 
-    /// Deletes up to `limit` rows older than `retention`; answers how many it deleted.
+    /// Deletes up to `limit` rows that were written longer than `retention` ago; answers how many
+    /// it deleted. `before` is an id made at that time: no entry of a later event is so old, and
+    /// so only the older ones are looked at.
     ///
     /// # Errors
     /// What PostgreSQL says.
     pub async fn purge(
         &self,
         pool: &PgPool,
+        before: Uuid,
         retention: Duration,
         limit: i64,
     ) -> Result<u64, sqlx::Error> {
         let done = sqlx::query(AssertSqlSafe(self.purge.clone()))
+            .bind(before)
             .bind(retention.as_secs_f64())
             .bind(limit)
             .execute(pool)
             .await?;
         Ok(done.rows_affected())
     }
+}
+
+/// One event may be about two keys of a batch: another's mistake, not ours to repeat it for.
+fn distinct(entries: &[&Entry]) -> usize {
+    entries.iter().map(|entry| entry.event_id).collect::<HashSet<_>>().len()
+}
+
+fn bound<B: Bind>(insert: B, group: &str, entries: &[&Entry]) -> B {
+    insert
+        .bind(group)
+        .bind(entries.iter().map(|entry| entry.event_id).collect::<Vec<_>>())
+        .bind(entries.iter().map(|entry| &*entry.key).collect::<Vec<&str>>())
+        .bind(entries.iter().map(|entry| entry.outcome as i16).collect::<Vec<_>>())
 }

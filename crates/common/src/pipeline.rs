@@ -26,11 +26,13 @@ mod give_back;
 mod intake;
 mod local;
 mod run;
+mod runtime;
 mod sink;
 
 pub use give_back::{Attempt, GiveBack};
 pub use local::{CallError, LocalQueue};
-pub use run::{Pipeline, Runtime};
+pub use run::Pipeline;
+pub use runtime::Runtime;
 pub use sink::{Recorded, Sink, SinkHandler, SinkPipeline};
 
 /// What [`Aggregate::decide`] answers.

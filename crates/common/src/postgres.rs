@@ -2,7 +2,7 @@
 //!
 //! A transaction is never dropped half-way: sqlx can leave a pooled connection inside an open
 //! transaction when `begin` is cancelled. [`transact`] therefore runs it in a task of its own;
-//! time limits are the server's.
+//! time limits are the server's. What can be said in one statement is a [`Whole`] instead.
 
 use std::time::Duration;
 
@@ -15,10 +15,12 @@ use crate::config::PostgresConfig;
 mod classify;
 mod probe;
 mod transact;
+mod whole;
 
 pub use classify::{Class, classify, is_timeout, spoils_connection};
 pub use probe::probe;
 pub use transact::transact;
+pub use whole::{Bind, Part, Whole};
 
 /// How long a migration waits for a lock; a longer wait would hold up the sale behind it.
 const MIGRATION_LOCK_TIMEOUT: &str = "SET statement_timeout = 0; SET lock_timeout = '10s'";

@@ -99,7 +99,7 @@ impl Aggregate for Counters {
     async fn apply(
         &self,
         _: &str,
-        changes: &[Change<Self>],
+        changes: Arc<Vec<Change<Self>>>,
     ) -> Result<Vec<Applied<()>>, StoreError> {
         let mut database = self.0.lock().unwrap();
         if database.away > 0 {
@@ -117,7 +117,7 @@ impl Aggregate for Counters {
         }
         database.applied.push(changes.len());
         let mut answers = Vec::new();
-        for change in changes {
+        for change in &*changes {
             let current = database.counters.get(&change.key).cloned().unwrap_or_default();
             if current.version != change.base.version {
                 answers.push(Applied::Missed);

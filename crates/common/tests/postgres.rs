@@ -1,7 +1,12 @@
 //! The database as the runtime uses it, on a real PostgreSQL.
 
+use std::time::Duration;
+
 use common::config::PostgresConfig;
-use common::postgres::{self, Class, classify, is_timeout, spoils_connection, transact};
+use common::inbox::{Entry, Inbox, Outcome};
+use common::postgres::{
+    self, Bind as _, Class, Whole, classify, is_timeout, spoils_connection, transact,
+};
 use common::readiness::{Need, Readiness};
 use common::testing::{self, Door, TestDatabase, until};
 use futures::FutureExt as _;
@@ -9,6 +14,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{PgPool, SqlSafeStr as _};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 const ONE_TABLE: &str = "CREATE TABLE one.counters (id int PRIMARY KEY, n int NOT NULL \
                          CONSTRAINT n_is_small CHECK (n < 10));
@@ -275,6 +281,70 @@ async fn a_transaction_that_fails_or_panics_writes_nothing_and_leaves_the_connec
     assert!(task.await.expect_err("panicked").is_panic());
     increment(&pool, 1).await.expect("the connection goes on");
     assert_eq!((count(&pool, 1).await, count(&pool, 2).await), (1, 0));
+}
+
+/// Adds 1 to each counter and expects as many to be there.
+async fn add_whole(pool: &PgPool, first: i32, second: i32, by: i32) -> bool {
+    const ADD: &str = "UPDATE one.counters SET n = n + $2 WHERE id = $1 RETURNING n";
+    let mut whole = Whole::new();
+    let _ = whole.part("a", ADD).bind(first).bind(by);
+    whole.expect_rows("a", 1);
+    let _ = whole.part("b", ADD).bind(second).bind(by);
+    whole.expect_rows("b", 1);
+    whole.expect("(SELECT bool_and(n > 0) FROM b)");
+    whole.run(pool).await.expect("the database answers")
+}
+
+#[tokio::test]
+async fn a_whole_takes_effect_when_all_is_as_expected_and_else_not_at_all() {
+    let database = database().await;
+    let pool = &database.pool;
+    let counts = async || (count(pool, 1).await, count(pool, 2).await);
+    assert!(add_whole(pool, 1, 2, 1).await);
+    assert_eq!(counts().await, (1, 1));
+    assert!(!add_whole(pool, 1, 3, 1).await, "there is no third row");
+    assert!(!add_whole(pool, 3, 1, 1).await, "there is no third row");
+    assert!(!add_whole(pool, 1, 2, -1).await, "the condition does not hold");
+    assert!(!add_whole(pool, 1, 2, 100).await, "a CHECK refuses it");
+    assert_eq!(counts().await, (1, 1));
+    assert!(Whole::new().run(pool).await.expect("nothing to do"), "nothing is as expected");
+}
+
+const INBOX: &str = "CREATE TABLE one.inbox (consumer_group text NOT NULL, event_id uuid NOT NULL, \
+                     order_no text NOT NULL, outcome int2 NOT NULL, \
+                     seen_at timestamptz NOT NULL DEFAULT now(), \
+                     PRIMARY KEY (event_id, consumer_group));";
+
+#[tokio::test]
+async fn only_inbox_entries_that_were_written_long_ago_are_purged() {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let database = testing::postgres_database(&migrator(&[ONE_TABLE, INBOX]), "one").await;
+    let (pool, inbox) = (&database.pool, Inbox::new("one"));
+    // An old event may have been replayed a moment ago.
+    let [old, replayed, new] = [1_u128, 2, u128::MAX].map(Uuid::from_u128);
+    let entries = [old, replayed, new].map(|id| Entry {
+        event_id: id,
+        key: "A1".into(),
+        outcome: Outcome::Applied,
+    });
+    let mut whole = Whole::new();
+    inbox.insert_with(&mut whole, "g", &entries.each_ref());
+    assert!(whole.run(pool).await.expect("the database answers"));
+    execute(
+        pool,
+        "UPDATE one.inbox SET seen_at = now() - interval '2 days' \
+                   WHERE event_id = '00000000-0000-0000-0000-000000000001'",
+    )
+    .await
+    .expect("it is old now");
+    let before = Uuid::from_u128(u128::MAX / 2);
+    let purged = async || inbox.purge(pool, before, DAY, 10).await.expect("the database answers");
+    assert_eq!((purged().await, purged().await), (1, 0));
+    let left: Vec<Uuid> = sqlx::query_scalar("SELECT event_id FROM one.inbox ORDER BY event_id")
+        .fetch_all(pool)
+        .await
+        .expect("entries");
+    assert_eq!(left, [replayed, new]);
 }
 
 #[tokio::test]

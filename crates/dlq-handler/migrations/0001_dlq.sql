@@ -134,4 +134,3 @@ CREATE TABLE dlq.inbox (
     PRIMARY KEY (event_id, consumer_group)
 );
 
-CREATE INDEX inbox_seen_at ON dlq.inbox USING brin (seen_at);

@@ -111,4 +111,3 @@ CREATE TABLE notify.inbox (
     PRIMARY KEY (event_id, consumer_group)
 );
 
-CREATE INDEX inbox_seen_at ON notify.inbox USING brin (seen_at);

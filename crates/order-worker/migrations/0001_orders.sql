@@ -159,4 +159,3 @@ CREATE TABLE orders.inbox (
     -- In this order any plan looks events up one by one.
     PRIMARY KEY (event_id, consumer_group)
 );
-CREATE INDEX inbox_seen ON orders.inbox USING brin (seen_at);

@@ -118,7 +118,8 @@ impl Store {
         self.outbox.history(&self.pool, order_no.as_str(), HISTORY_MAX).await
     }
 
-    /// Writes all changes in one transaction: each by compare-and-set on its base version.
+    /// Writes all changes in one transaction: each by compare-and-set on its base version. One
+    /// statement does it all as long as everything is as it was loaded.
     ///
     /// # Errors
     /// [`StoreError::Away`] or [`StoreError::Data`]; then nothing is written.
@@ -127,8 +128,14 @@ impl Store {
         group: &str,
         changes: Arc<Vec<Change<Orders>>>,
     ) -> Result<Vec<Applied<()>>, StoreError> {
-        let (outbox, inbox, lease) = (self.outbox.clone(), self.inbox.clone(), self.lease);
-        let (group, count) = (group.to_owned(), changes.len());
+        let count = changes.len();
+        let (outbox, inbox, lease) = (&self.outbox, &self.inbox, self.lease);
+        let batch = write::Batch::of(&changes);
+        let whole = write::write_whole(&self.pool, &batch, group, outbox, inbox, lease).await;
+        if whole.map_err(|error| fault(&error))? {
+            return Ok(vec![Applied::Applied; count]);
+        }
+        let (outbox, inbox, group) = (outbox.clone(), inbox.clone(), group.to_owned());
         let written = transact(&self.pool, move |connection| {
             Box::pin(async move {
                 let batch = write::Batch::of(&changes);

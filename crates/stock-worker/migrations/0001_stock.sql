@@ -115,7 +115,6 @@ CREATE TABLE stock.inbox (
     -- In this order any plan looks events up one by one.
     PRIMARY KEY (event_id, consumer_group)
 );
-CREATE INDEX inbox_seen_at ON stock.inbox USING brin (seen_at);
 
 -- What an operator should look at: nothing here changes stock by itself.
 CREATE TABLE stock.repairs (

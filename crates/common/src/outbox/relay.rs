@@ -15,6 +15,11 @@ use crate::config::OutboxConfig;
 use crate::metric;
 use crate::readiness::Dependency;
 
+/// Published batches that wait to be marked; publishing pauses beyond that.
+const MARKS_MAX: usize = 1_024;
+/// Rows that are marked without waiting for more.
+const MARK_BATCH_MAX: usize = 1_024;
+
 /// Publishes rows that their writers hand over, in batches, then marks them.
 #[derive(Clone)]
 pub struct Relay {
@@ -65,9 +70,11 @@ impl Relay {
             closing: closing.clone(),
         });
         let tasks = TaskTracker::new();
+        let (sent, marks) = mpsc::channel(MARKS_MAX);
         for _ in 0..config.publishers {
-            tasks.spawn(run(shared.clone()));
+            tasks.spawn(run(shared.clone(), sent.clone()));
         }
+        tasks.spawn(mark_together(shared, marks));
         tasks.close();
         Self { queue, lease: Duration::from_millis(config.lease_ms), closing, tasks }
     }
@@ -109,11 +116,11 @@ impl Relay {
     }
 }
 
-async fn run(shared: Arc<Shared>) {
+async fn run(shared: Arc<Shared>, marks: mpsc::Sender<Vec<Uuid>>) {
     let mut batch = Vec::with_capacity(shared.config.publish_batch_max);
     while next_batch(&shared, &mut batch).await {
-        let sent = publish(&shared, std::mem::take(&mut batch)).await;
-        mark(&shared, &sent).await;
+        let sent = publish(&shared, std::mem::take(&mut batch), &marks).await;
+        to_be_marked(sent, &marks).await;
     }
 }
 
@@ -137,7 +144,11 @@ async fn next_batch(shared: &Shared, batch: &mut Vec<Leased>) -> bool {
 }
 
 /// Publishes until each row is sent, refused, or no longer leased to us; answers what was sent.
-async fn publish(shared: &Shared, mut batch: Vec<Leased>) -> Vec<Uuid> {
+async fn publish(
+    shared: &Shared,
+    mut batch: Vec<Leased>,
+    marks: &mpsc::Sender<Vec<Uuid>>,
+) -> Vec<Uuid> {
     let mut sent = Vec::with_capacity(batch.len());
     let mut backoff = Backoff::new(
         Duration::from_millis(shared.config.backoff_min_ms),
@@ -171,23 +182,41 @@ async fn publish(shared: &Shared, mut batch: Vec<Leased>) -> Vec<Uuid> {
         if shared.closing.is_cancelled() {
             return sent;
         }
-        if !sent.is_empty() {
-            mark(shared, &std::mem::take(&mut sent)).await;
-        }
+        to_be_marked(std::mem::take(&mut sent), marks).await;
         batch = away;
         tokio::time::sleep(backoff.next_delay()).await;
     }
 }
 
-async fn mark(shared: &Shared, sent: &[Uuid]) {
+async fn to_be_marked(sent: Vec<Uuid>, marks: &mpsc::Sender<Vec<Uuid>>) {
     if sent.is_empty() {
         return;
     }
     metrics::counter!(metric::OUTBOX_PUBLISHED).increment(sent.len() as u64);
     metrics::histogram!(metric::OUTBOX_PUBLISH_BATCH).record(sent.len() as f64);
-    if let Err(error) = shared.outbox.mark_sent(&shared.pool, sent).await {
-        // They stay pending and the sweeper publishes them again: the inbox absorbs it.
-        tracing::warn!(error = %error, rows = sent.len(), "published events could not be marked");
+    // Its other end lives as long as this one.
+    let _ = marks.send(sent).await;
+}
+
+/// Marks what was published a moment later, so that one transaction marks several batches.
+async fn mark_together(shared: Arc<Shared>, mut marks: mpsc::Receiver<Vec<Uuid>>) {
+    // A row is to be marked long before the sweeper may claim it.
+    let Shared { outbox, pool, config, .. } = &*shared;
+    let wait = Duration::from_millis(config.mark_interval_ms.min(config.lease_ms / 4));
+    while let Some(mut sent) = marks.recv().await {
+        let more = async {
+            while sent.len() < MARK_BATCH_MAX
+                && let Some(more) = marks.recv().await
+            {
+                sent.extend(more);
+            }
+        };
+        let _ = tokio::time::timeout(wait, more).await;
+        if let Err(error) = outbox.mark_sent(pool, &sent).await {
+            // They stay pending and the sweeper publishes them again: the inbox absorbs it.
+            let rows = sent.len();
+            tracing::warn!(error = %error, rows, "published events could not be marked");
+        }
     }
 }
 

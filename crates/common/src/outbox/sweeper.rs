@@ -16,6 +16,9 @@ use crate::{backoff, clock, metric};
 /// How many purge batches run between two sweeps at most.
 const PURGE_BATCHES_MAX: u32 = 4;
 
+/// How long nobody looks for what is old, once all that was old is gone.
+const PURGE_INTERVAL: Duration = Duration::from_secs(60);
+
 /// What one worker's sweeper works on.
 pub struct Sweeper {
     pub pool: PgPool,
@@ -30,6 +33,7 @@ impl Sweeper {
     /// Sweeps every `sweep_interval_ms` (with jitter) until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let interval = Duration::from_millis(self.outbox_config.sweep_interval_ms);
+        let mut purged_at: Option<Instant> = None;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -38,8 +42,15 @@ impl Sweeper {
             if let Err(error) = self.sweep().await {
                 tracing::debug!(error = %error, "the outbox was not swept");
             }
-            if let Err(error) = self.purge().await {
-                tracing::debug!(error = %error, "the outbox and inbox were not purged");
+            if purged_at.is_some_and(|at| at.elapsed() < PURGE_INTERVAL) {
+                continue;
+            }
+            match self.purge().await {
+                Ok(true) => purged_at = Some(Instant::now()),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::debug!(error = %error, "the outbox and inbox were not purged");
+                }
             }
         }
     }
@@ -64,22 +75,28 @@ impl Sweeper {
         }
     }
 
-    async fn purge(&self) -> Result<(), sqlx::Error> {
+    /// Whether everything that is old enough is gone.
+    async fn purge(&self) -> Result<bool, sqlx::Error> {
         let limit = self.outbox_config.sweep_batch_max;
+        let full = limit as u64;
         let kept = TimeDelta::hours(self.outbox_config.retention_hours);
         let before = id_at(clock::now() - kept);
+        let mut left = true;
         for _ in 0..PURGE_BATCHES_MAX {
-            if self.outbox.purge(&self.pool, before, limit).await? < limit as u64 {
+            left = self.outbox.purge(&self.pool, before, limit).await? == full;
+            if !left {
                 break;
             }
         }
+        let kept = TimeDelta::hours(self.inbox_config.retention_hours);
+        let before = id_at(clock::now() - kept);
         let kept = Duration::from_secs(self.inbox_config.retention_hours.unsigned_abs() * 3600);
         for _ in 0..PURGE_BATCHES_MAX {
-            if self.inbox.purge(&self.pool, kept, limit).await? < limit as u64 {
-                break;
+            if self.inbox.purge(&self.pool, before, kept, limit).await? < full {
+                return Ok(!left);
             }
         }
-        Ok(())
+        Ok(false)
     }
 }
 

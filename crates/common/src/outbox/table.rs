@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::Row;
 use crate::bus::Destination;
+use crate::postgres::{Bind, Whole};
 
 const TO_TOPIC: i16 = 0;
 const TO_RETRY: i16 = 1;
@@ -50,7 +51,7 @@ impl Outbox {
         Self {
             insert: format!(
                 "INSERT INTO {schema}.outbox ({COLUMNS}, lease_until) \
-                 SELECT t.*, now() + $14::float8 * interval '1 second' \
+                 SELECT t.*, (SELECT now() + $14::float8 * interval '1 second') \
                  FROM unnest($1::uuid[], $2::int8[], $3::text[], $4::int2[], $5::text[], \
                    $6::text[], $7::text[], $8::bytea[], $9::int8[], $10::timestamptz[], \
                    $11::uuid[], $12::text[], $13::text[]) AS t"
@@ -115,26 +116,16 @@ impl Outbox {
         if rows.is_empty() {
             return Ok(());
         }
-        let targets: Vec<_> = rows.iter().map(|row| columns_of(&row.destination)).collect();
-        let properties: Vec<Option<String>> = rows.iter().map(|row| properties_text(row)).collect();
-        sqlx::query(AssertSqlSafe(self.insert.clone()))
-            .bind(rows.iter().map(|row| row.event_id).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.session_id).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| &*row.key).collect::<Vec<&str>>())
-            .bind(targets.iter().map(|target| target.0).collect::<Vec<_>>())
-            .bind(targets.iter().map(|target| target.1).collect::<Vec<&str>>())
-            .bind(targets.iter().map(|target| target.2).collect::<Vec<Option<&str>>>())
-            .bind(rows.iter().map(|row| &*row.tag).collect::<Vec<&str>>())
-            .bind(rows.iter().map(|row| &*row.body).collect::<Vec<&[u8]>>())
-            .bind(rows.iter().map(|row| row.aggregate_version).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.occurred_at).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.causation_id).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.traceparent.as_deref()).collect::<Vec<Option<&str>>>())
-            .bind(properties)
-            .bind(lease.as_secs_f64())
-            .execute(connection)
-            .await?;
+        let insert = sqlx::query(AssertSqlSafe(self.insert.clone()));
+        bound(insert, rows, lease).execute(connection).await?;
         Ok(())
+    }
+
+    /// As [`Outbox::insert`], as a part of a statement.
+    pub fn insert_with(&self, whole: &mut Whole, rows: &[&Row], lease: Duration) {
+        if !rows.is_empty() {
+            let _ = bound(whole.part("said", &self.insert), rows, lease);
+        }
     }
 
     /// Whether rows are there whose lease has run out; what was read is not looked at again.
@@ -234,6 +225,26 @@ impl Outbox {
             .map(|row| Ok(Past { row: read(row)?, sent_at: row.try_get("sent_at")? }))
             .collect()
     }
+}
+
+fn bound<B: Bind>(insert: B, rows: &[&Row], lease: Duration) -> B {
+    let targets: Vec<_> = rows.iter().map(|row| columns_of(&row.destination)).collect();
+    let properties: Vec<Option<String>> = rows.iter().map(|row| properties_text(row)).collect();
+    insert
+        .bind(rows.iter().map(|row| row.event_id).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.session_id).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| &*row.key).collect::<Vec<&str>>())
+        .bind(targets.iter().map(|target| target.0).collect::<Vec<_>>())
+        .bind(targets.iter().map(|target| target.1).collect::<Vec<&str>>())
+        .bind(targets.iter().map(|target| target.2).collect::<Vec<Option<&str>>>())
+        .bind(rows.iter().map(|row| &*row.tag).collect::<Vec<&str>>())
+        .bind(rows.iter().map(|row| &*row.body).collect::<Vec<&[u8]>>())
+        .bind(rows.iter().map(|row| row.aggregate_version).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.occurred_at).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.causation_id).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.traceparent.as_deref()).collect::<Vec<Option<&str>>>())
+        .bind(properties)
+        .bind(lease.as_secs_f64())
 }
 
 fn columns_of(destination: &Destination) -> (i16, &str, Option<&str>) {

@@ -6,116 +6,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::fold::{Answer, Folded, fold};
 use super::intake::{Gather, Intake, Item, Origin, Source};
 use super::{
     Aggregate, Applied, Ask, CallError, Change, GiveBack, Load, Loaded, LocalQueue, Registration,
-    StoreError,
+    Runtime, StoreError,
 };
-use crate::backoff::Backoff;
-use crate::bus::{Bus, BusError, IncomingMessage, Publisher, Subscription};
-use crate::config::PipelineConfig;
+use crate::bus::{Bus, BusError, Subscription};
 use crate::decision::Undecided;
 use crate::life::Tasks;
 use crate::metric;
-use crate::outbox::Relay;
-use crate::readiness::{Need, Readiness};
 
 /// How often one batch may be decided again because states moved on, before it pauses like for
 /// a dependency that is away (something then writes these keys in a tight loop).
 const ROUNDS_MAX: u32 = 64;
-
-/// What all pipelines of a worker share.
-#[derive(Clone)]
-pub struct Runtime {
-    pub publisher: Arc<dyn Publisher>,
-    pub relay: Relay,
-    pub readiness: Readiness,
-    /// Name/version, stamped on what it gives back.
-    pub worker: Arc<str>,
-    pub config: PipelineConfig,
-    /// Cancelled when the drain's time is up: what is in hand is left to redelivery.
-    pub abandon: CancellationToken,
-}
-
-impl Runtime {
-    pub(super) fn backoff(&self) -> Backoff {
-        Backoff::new(
-            Duration::from_millis(self.config.backoff_min_ms),
-            Duration::from_millis(self.config.backoff_max_ms),
-        )
-    }
-
-    /// The message's next attempt, or its dead letter after the last one.
-    pub(super) fn retry(&self, incoming: IncomingMessage, cause: String) -> GiveBack {
-        let config = &self.config;
-        let ladder: Vec<Duration> =
-            config.retry_delays_ms.iter().map(|ms| Duration::from_millis(*ms)).collect();
-        GiveBack::retry(incoming, cause, config.attempts_max, &ladder)
-    }
-
-    /// Reports the error once per change, waits; false when there is no time left to try again.
-    pub(super) async fn pause(&self, backoff: &mut Backoff, error: &StoreError) -> bool {
-        if let StoreError::Away { dependency, reason } = error {
-            self.readiness.dependency(*dependency, Need::Required).away(reason);
-        }
-        metrics::counter!(metric::PIPELINE_PAUSES).increment(1);
-        tokio::select! {
-            () = tokio::time::sleep(backoff.next_delay()) => true,
-            () = self.abandon.cancelled() => false,
-        }
-    }
-
-    /// Publishes to retry and dead-letter queues until the broker has them all; false when the
-    /// drain's time is up before that.
-    pub(super) async fn give_back(&self, group: &str, mut backs: Vec<GiveBack>) -> bool {
-        for back in &backs {
-            report(group, back);
-        }
-        let mut backoff = self.backoff();
-        while !backs.is_empty() {
-            let messages =
-                backs.iter().map(|back| back.to_message(group, &self.worker)).collect::<Vec<_>>();
-            let answers = self.publisher.publish(messages).await;
-            let mut rest = Vec::new();
-            let mut last = None;
-            for (back, answer) in backs.into_iter().zip(answers) {
-                if let Err(error) = answer {
-                    last = Some(error.to_string());
-                    rest.push(back);
-                }
-            }
-            backs = rest;
-            if let Some(reason) = last {
-                let error = StoreError::Away { dependency: "broker", reason };
-                if !self.pause(&mut backoff, &error).await {
-                    return false;
-                }
-            }
-        }
-        true
-    }
-}
-
-fn report(group: &str, back: &GiveBack) {
-    let incoming = back.incoming();
-    if back.is_dead() {
-        metrics::counter!(metric::MESSAGES_DEAD, "group" => group.to_owned()).increment(1);
-        tracing::error!(
-            group, tag = %incoming.tag, key = %incoming.key, message.id = %incoming.message_id,
-            cause = back.cause(), "message goes to the dead-letter queue"
-        );
-    } else {
-        metrics::counter!(metric::MESSAGES_RETRIED, "group" => group.to_owned()).increment(1);
-        tracing::warn!(
-            group, tag = %incoming.tag, key = %incoming.key, message.id = %incoming.message_id,
-            cause = back.cause(), "message will be tried again"
-        );
-    }
-}
 
 /// One subscription (or local queue) of one aggregate, worked on by several tasks.
 pub struct Pipeline<A: Aggregate> {

@@ -26,10 +26,22 @@ where
         + Send
         + 'static,
 {
+    detached(pool, move |connection| Box::pin(run(connection, work))).await
+}
+
+/// Runs `work` on a connection of its own, in a task of its own. A connection that an error spoiled
+/// is closed, not pooled.
+pub(super) async fn detached<T, F>(pool: &PgPool, work: F) -> Result<T, sqlx::Error>
+where
+    T: Send + 'static,
+    F: for<'c> FnOnce(&'c mut PoolConnection<Postgres>) -> BoxFuture<'c, Result<T, sqlx::Error>>
+        + Send
+        + 'static,
+{
     let pool = pool.clone();
     let task = tokio::spawn(async move {
         let mut connection = pool.acquire().await?;
-        let Ok(done) = timeout(SILENCE_MAX, run(&mut connection, work)).await else {
+        let Ok(done) = timeout(SILENCE_MAX, work(&mut connection)).await else {
             connection.close_on_drop();
             return Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
         };

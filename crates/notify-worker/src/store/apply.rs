@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use common::pipeline::StoreError;
-use common::{inbox, outbox, postgres};
+use common::postgres::{self, Bind, Whole};
+use common::{inbox, outbox};
 use contracts::{NotificationId, UserId};
 use futures::FutureExt as _;
 use sqlx::{PgConnection, Row as _};
@@ -67,7 +68,11 @@ impl Store {
         group: &str,
         writes: Vec<Write>,
     ) -> Result<Vec<bool>, StoreError> {
-        let (this, group, count) = (self.clone(), group.to_owned(), writes.len());
+        let count = writes.len();
+        if self.whole(group, &writes).run(&self.pool).await.map_err(meaning)? {
+            return Ok(vec![true; count]);
+        }
+        let (this, group) = (self.clone(), group.to_owned());
         let written = postgres::transact(&self.pool, move |connection| {
             async move { this.write(connection, &group, &writes).await }.boxed()
         })
@@ -78,6 +83,34 @@ impl Store {
         }
     }
 
+    /// All of it in one statement, expecting that everything is as it was loaded.
+    fn whole(&self, group: &str, writes: &[Write]) -> Whole {
+        let mut whole = Whole::new();
+        let new = Columns::of(writes.iter().filter(|write| write.base.is_none()));
+        if !new.ids.is_empty() {
+            let _ = new.bind_insert(whole.part("made", INSERT));
+            whole.expect_rows("made", new.ids.len());
+        }
+        let changed = Columns::of(writes.iter().filter(|write| write.base.is_some()));
+        if !changed.ids.is_empty() {
+            let _ = changed.bind_update(whole.part("moved", UPDATE));
+            whole.expect_rows("moved", changed.ids.len());
+        }
+        let entries: Vec<_> = writes.iter().flat_map(|write| &write.entries).collect();
+        self.inbox.insert_with(&mut whole, group, &entries);
+        let rows: Vec<_> = writes.iter().flat_map(|write| &write.rows).collect();
+        self.outbox.insert_with(&mut whole, &rows, self.outbox_lease);
+        let ended = ended(writes.iter());
+        if !ended.is_empty() {
+            let _ = whole.part("ended", END_CALL).bind(ended);
+        }
+        let calls = calls(writes.iter());
+        if !calls.is_empty() {
+            let _ = self.bind_calls(whole.part("calls", CALL), &calls);
+        }
+        whole
+    }
+
     async fn write(
         &self,
         connection: &mut PgConnection,
@@ -85,16 +118,10 @@ impl Store {
         writes: &[Write],
     ) -> Result<Vec<bool>, sqlx::Error> {
         let mut missed = HashSet::new();
-        let mut columns = Columns::default();
-        for write in writes.iter().filter(|write| write.base.is_none()) {
-            columns.push(write);
-        }
-        columns.insert(connection, &mut missed).await?;
-        let mut columns = Columns::default();
-        for write in writes.iter().filter(|write| write.base.is_some()) {
-            columns.push(write);
-        }
-        columns.update(connection, &mut missed).await?;
+        let new = Columns::of(writes.iter().filter(|write| write.base.is_none()));
+        new.insert(connection, &mut missed).await?;
+        let changed = Columns::of(writes.iter().filter(|write| write.base.is_some()));
+        changed.update(connection, &mut missed).await?;
 
         let is_hit = |write: &Write| !missed.contains(&write.id);
         let hits = || writes.iter().filter(|write| is_hit(write));
@@ -112,34 +139,41 @@ impl Store {
         connection: &mut PgConnection,
         writes: impl Iterator<Item = &Write> + Clone,
     ) -> Result<(), sqlx::Error> {
-        let ended: Vec<&str> = writes
-            .clone()
-            .filter(|write| write.base.is_some())
-            .filter(|write| write.next.as_ref().is_some_and(|n| n.status != Status::Pending))
-            .map(|write| write.id.as_str())
-            .collect();
+        let ended = ended(writes.clone());
         if !ended.is_empty() {
             sqlx::query(END_CALL).bind(ended).execute(&mut *connection).await?;
         }
-        let calls: Vec<(&str, &Deliver)> =
-            writes.filter_map(|write| Some((write.id.as_str(), write.deliver.as_ref()?))).collect();
-        if calls.is_empty() {
-            return Ok(());
+        let calls = calls(writes);
+        if !calls.is_empty() {
+            self.bind_calls(sqlx::query(CALL), &calls).execute(connection).await?;
         }
-        sqlx::query(CALL)
+        Ok(())
+    }
+
+    fn bind_calls<B: Bind>(&self, insert: B, calls: &[(&str, &Deliver)]) -> B {
+        insert
             .bind(calls.iter().map(|(id, _)| *id).collect::<Vec<_>>())
             .bind(calls.iter().map(|(_, call)| call.request.channel.as_str()).collect::<Vec<_>>())
             .bind(calls.iter().map(|(_, call)| number(call.attempt)).collect::<Vec<_>>())
             .bind(calls.iter().map(|(_, call)| self.wait_s(call.after)).collect::<Vec<_>>())
-            .execute(connection)
-            .await?;
-        Ok(())
     }
 
     /// A call that is made at once is leased to us; a later one is nobody's until then.
     fn wait_s(&self, after: Duration) -> f64 {
         if after.is_zero() { self.call_lease.as_secs_f64() } else { after.as_secs_f64() }
     }
+}
+
+fn ended<'a>(writes: impl Iterator<Item = &'a Write>) -> Vec<&'a str> {
+    writes
+        .filter(|write| write.base.is_some())
+        .filter(|write| write.next.as_ref().is_some_and(|n| n.status != Status::Pending))
+        .map(|write| write.id.as_str())
+        .collect()
+}
+
+fn calls<'a>(writes: impl Iterator<Item = &'a Write>) -> Vec<(&'a str, &'a Deliver)> {
+    writes.filter_map(|write| Some((write.id.as_str(), write.deliver.as_ref()?))).collect()
 }
 
 /// The columns of several rows, for `unnest`.
@@ -157,6 +191,12 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
+    fn of(writes: impl Iterator<Item = &'a Write>) -> Self {
+        let mut columns = Self::default();
+        writes.for_each(|write| columns.push(write));
+        columns
+    }
+
     fn push(&mut self, write: &'a Write) {
         let Some(next) = &write.next else { return };
         let is_pending = next.status == Status::Pending;
@@ -181,12 +221,17 @@ impl<'a> Columns<'a> {
         if self.ids.is_empty() {
             return Ok(());
         }
+        let done = self.bind_insert(sqlx::query(INSERT)).fetch_all(connection).await?;
+        self.find_missed(&done, missed)
+    }
+
+    fn bind_insert<B: Bind>(&self, insert: B) -> B {
         let requests: Vec<&Request> = self
             .requests
             .iter()
             .map(|request| &***request.as_ref().expect("a new notification has its request"))
             .collect();
-        let done = sqlx::query(INSERT)
+        insert
             .bind(self.names())
             .bind(requests.iter().map(|request| request.session_id).collect::<Vec<_>>())
             .bind(requests.iter().map(|request| order_no(request)).collect::<Vec<_>>())
@@ -201,9 +246,6 @@ impl<'a> Columns<'a> {
             .bind(&self.bodies)
             .bind(&self.valid_untils)
             .bind(&self.errors)
-            .fetch_all(connection)
-            .await?;
-        self.find_missed(&done, missed)
     }
 
     async fn update(
@@ -214,7 +256,12 @@ impl<'a> Columns<'a> {
         if self.ids.is_empty() {
             return Ok(());
         }
-        let done = sqlx::query(UPDATE)
+        let done = self.bind_update(sqlx::query(UPDATE)).fetch_all(connection).await?;
+        self.find_missed(&done, missed)
+    }
+
+    fn bind_update<B: Bind>(&self, update: B) -> B {
+        update
             .bind(self.names())
             .bind(&self.bases)
             .bind(&self.statuses)
@@ -223,9 +270,6 @@ impl<'a> Columns<'a> {
             .bind(&self.bodies)
             .bind(&self.valid_untils)
             .bind(&self.errors)
-            .fetch_all(connection)
-            .await?;
-        self.find_missed(&done, missed)
     }
 
     fn names(&self) -> Vec<&'a str> {

@@ -1,29 +1,30 @@
-//! Writing a batch: one transaction, and a second one when not all of it fits.
+//! Writing a batch: one statement, and a transaction when not all of it is as expected.
 //!
-//! Locks are taken sorted and in one order: reservations, inbox and outbox, `user_holds`, ticket
-//! types last, so that two batches can't wait for each other.
+//! Locks are taken sorted and in one order: reservations, inbox, `user_holds`, ticket types last, so
+//! that two batches can't wait for each other.
 //!
-//! The first transaction moves each counter once, under its condition. When any sum does not fit
-//! it is rolled back; the second one locks the same rows in the same order and decides order by
-//! order in memory, on counters that nobody else can move: all lines of an order or none, and
-//! releases and confirmations always.
+//! The statement moves each counter once, under its condition. When any row is not as it was
+//! loaded, or any sum does not fit, nothing is written; the transaction locks the same rows in the
+//! same order and decides order by order in memory, on counters that nobody else can move: all
+//! lines of an order or none, and releases and confirmations always.
 
 use std::sync::Arc;
 
 use common::inbox::is_known;
 use common::pipeline::StoreError;
-use common::postgres::transact;
+use common::postgres::{Bind, Whole, transact};
 use futures::FutureExt as _;
 use sqlx::PgConnection;
 
-use super::counters::{Fit, fast, slow};
+use super::counters::{move_with, slow};
 use super::holds;
-use super::plan::{Plan, Planned, Verdict};
+use super::plan::{Plan, Planned, RepairRow, Verdict};
 use super::{Store, store_error};
 use crate::metric;
 
-/// How the first transaction says that it must be rolled back: some counter had no room.
-const DOES_NOT_FIT: sqlx::Error = sqlx::Error::RowNotFound;
+const INSERT_REPAIRS: &str = "\
+    INSERT INTO stock.repairs (kind, subject, session_id, detail) \
+    SELECT * FROM unnest($1::text[], $2::text[], $3::int8[], $4::text[])";
 
 impl Store {
     /// A plan for the changes of one batch.
@@ -36,45 +37,36 @@ impl Store {
     /// # Errors
     /// The database is away, or some change's data can't be written.
     pub async fn apply(&self, plan: Plan) -> Result<Vec<Verdict>, StoreError> {
-        let plan = Arc::new(plan);
-        let (store, first) = (self.clone(), plan.clone());
-        let done = transact(&self.pool, move |connection| {
-            async move { store.apply_whole(connection, &first).await }.boxed()
-        })
-        .await;
-        match done {
-            // An event that took effect meanwhile answers the same; the second one finds it, too.
-            Err(sqlx::Error::RowNotFound) => {}
-            done => return done.map_err(|error| store_error(&error)),
+        let whole = self.whole(&plan).run(&self.pool).await;
+        if whole.map_err(|error| store_error(&error))? {
+            return Ok(vec![Verdict::Applied; plan.changes.len()]);
         }
         metrics::counter!(metric::SLOW_APPLIES).increment(1);
-        let (store, second) = (self.clone(), plan.clone());
+        let (store, plan) = (self.clone(), Arc::new(plan));
+        let count = plan.changes.len();
         let done = transact(&self.pool, move |connection| {
-            async move { store.apply_each(connection, &second).await }.boxed()
+            async move { store.apply_each(connection, &plan).await }.boxed()
         })
         .await;
         match done {
-            Err(error) if is_known(&error) => {
-                Ok(plan.changes.iter().map(|_| Verdict::Missed).collect())
-            }
+            Err(error) if is_known(&error) => Ok(vec![Verdict::Missed; count]),
             done => done.map_err(|error| store_error(&error)),
         }
     }
 
-    async fn apply_whole(
-        &self,
-        connection: &mut PgConnection,
-        plan: &Plan,
-    ) -> Result<Vec<Verdict>, sqlx::Error> {
-        let hits = holds::write(connection, &plan.changes).await?;
-        let hit = |(change, hit): (_, &bool)| hit.then_some(change);
-        let written: Vec<&Planned> = plan.changes.iter().zip(&hits).filter_map(hit).collect();
-        self.record(connection, plan, &written).await?;
-        if fast(connection, &written).await? == Fit::No {
-            return Err(DOES_NOT_FIT);
+    fn whole(&self, plan: &Plan) -> Whole {
+        let mut whole = Whole::new();
+        holds::write_with(&mut whole, &plan.changes);
+        let entries: Vec<_> = plan.changes.iter().flat_map(|change| &change.entries).collect();
+        self.inbox.insert_with(&mut whole, &plan.group, &entries);
+        move_with(&mut whole, &plan.changes);
+        let rows: Vec<_> = plan.changes.iter().flat_map(|change| &change.rows).collect();
+        self.outbox.insert_with(&mut whole, &rows, plan.lease);
+        let repairs = repairs(plan.changes.iter());
+        if !repairs.is_empty() {
+            let _ = bind_repairs(whole.part("repairs", INSERT_REPAIRS), &repairs);
         }
-        let verdict = |hit| if hit { Verdict::Applied } else { Verdict::Missed };
-        Ok(hits.into_iter().map(verdict).collect())
+        whole
     }
 
     async fn apply_each(
@@ -115,20 +107,22 @@ impl Store {
         self.inbox.insert(connection, &plan.group, &entries).await?;
         let rows: Vec<_> = written.iter().flat_map(|change| &change.rows).collect();
         self.outbox.insert(connection, &rows, plan.lease).await?;
-        let repairs: Vec<_> = written.iter().flat_map(|change| &change.repairs).collect();
-        if repairs.is_empty() {
-            return Ok(());
+        let repairs = repairs(written.iter().copied());
+        if !repairs.is_empty() {
+            bind_repairs(sqlx::query(INSERT_REPAIRS), &repairs).execute(connection).await?;
         }
-        sqlx::query(
-            "INSERT INTO stock.repairs (kind, subject, session_id, detail) \
-             SELECT * FROM unnest($1::text[], $2::text[], $3::int8[], $4::text[])",
-        )
+        Ok(())
+    }
+}
+
+fn repairs<'a>(changes: impl Iterator<Item = &'a Planned>) -> Vec<&'a RepairRow> {
+    changes.flat_map(|change| &change.repairs).collect()
+}
+
+fn bind_repairs<B: Bind>(insert: B, repairs: &[&RepairRow]) -> B {
+    insert
         .bind(repairs.iter().map(|repair| repair.kind).collect::<Vec<&str>>())
         .bind(repairs.iter().map(|repair| repair.subject.as_str()).collect::<Vec<&str>>())
         .bind(repairs.iter().map(|repair| repair.session_id.map(i64::from)).collect::<Vec<_>>())
         .bind(repairs.iter().map(|repair| repair.detail.as_str()).collect::<Vec<&str>>())
-        .execute(connection)
-        .await?;
-        Ok(())
-    }
 }

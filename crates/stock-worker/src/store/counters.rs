@@ -2,28 +2,59 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use common::postgres::{Bind as _, Whole};
 use contracts::{RejectReason, SessionId, TicketId, UserId};
 use sqlx::{PgConnection, Row as _};
 
 use super::plan::{Planned, Verdict};
 use crate::domain::Shift;
 
-/// Whether everything fitted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fit {
-    Yes,
-    No,
-}
+/// Counts users' tickets; true where the count needs a closer look: above the limit, which it may
+/// be without having grown, or below 0.
+const MOVE_USERS: &str = "\
+    INSERT INTO stock.user_holds AS h (session_id, user_id, held) \
+    SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[]) \
+    ON CONFLICT (session_id, user_id) DO UPDATE SET held = h.held + excluded.held \
+    RETURNING h.held < 0 OR h.held > (SELECT s.per_user_limit FROM stock.sessions AS s \
+      WHERE s.session_id = h.session_id) AS doubtful";
 
-/// Moves each counter once, under its condition. `No`: roll back.
-pub(super) async fn fast(
-    connection: &mut PgConnection,
-    changes: &[&Planned],
-) -> Result<Fit, sqlx::Error> {
-    if move_users(connection, &user_sums(changes)).await? == Fit::No {
-        return Ok(Fit::No);
+/// Rows come out of the first part sorted and locked; the UPDATE touches none before.
+const MOVE_TICKETS: &str = "\
+    WITH locked AS MATERIALIZED ( \
+      SELECT ticket_id FROM stock.ticket_types WHERE ticket_id = ANY($1::int8[]) \
+      ORDER BY ticket_id FOR UPDATE) \
+    UPDATE stock.ticket_types AS t \
+    SET reserved = t.reserved + d.reserved, sold = t.sold + d.sold \
+    FROM locked, unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[]) \
+      AS d(ticket_id, reserved, sold, epoch) \
+    WHERE t.ticket_id = locked.ticket_id AND d.ticket_id = locked.ticket_id \
+      AND (d.reserved + d.sold <= 0 \
+        OR t.reserved + t.sold + d.reserved + d.sold <= t.total) \
+      AND (d.epoch IS NULL OR t.epoch = d.epoch) RETURNING 1";
+
+/// Moves each counter once, expecting that all fits.
+pub(super) fn move_with(whole: &mut Whole, changes: &[Planned]) {
+    let changes: Vec<&Planned> = changes.iter().collect();
+    let users = user_sums(&changes);
+    if !users.is_empty() {
+        // In the order of the keys, so that batches that share users can't deadlock.
+        let _ = whole
+            .part("users", MOVE_USERS)
+            .bind(users.keys().map(|key| key.0.get()).collect::<Vec<_>>())
+            .bind(users.keys().map(|key| key.1.get()).collect::<Vec<_>>())
+            .bind(users.values().copied().collect::<Vec<_>>());
+        whole.expect("NOT (SELECT coalesce(bool_or(doubtful), false) FROM users)");
     }
-    move_tickets(connection, &ticket_sums(changes)).await
+    let tickets = ticket_sums(&changes);
+    if !tickets.is_empty() {
+        let _ = whole
+            .part("tickets", MOVE_TICKETS)
+            .bind(tickets.keys().map(|ticket_id| ticket_id.get()).collect::<Vec<_>>())
+            .bind(tickets.values().map(|sum| sum.shift.reserved).collect::<Vec<_>>())
+            .bind(tickets.values().map(|sum| sum.shift.sold).collect::<Vec<_>>())
+            .bind(tickets.values().map(|sum| sum.epoch).collect::<Vec<_>>());
+        whole.expect_rows("tickets", tickets.len());
+    }
 }
 
 /// A ticket type's shift, and the epoch that it must have.
@@ -55,91 +86,6 @@ fn user_sums(changes: &[&Planned]) -> BTreeMap<(SessionId, UserId), i64> {
         *sums.entry((user.session_id, user.user_id)).or_insert(0) += user.tickets;
     }
     sums
-}
-
-async fn move_users(
-    connection: &mut PgConnection,
-    sums: &BTreeMap<(SessionId, UserId), i64>,
-) -> Result<Fit, sqlx::Error> {
-    if sums.is_empty() {
-        return Ok(Fit::Yes);
-    }
-    // One statement in the order of the keys, so that batches that share users can't deadlock.
-    let rows = sqlx::query(
-        "INSERT INTO stock.user_holds AS h (session_id, user_id, held) \
-         SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[]) \
-         ON CONFLICT (session_id, user_id) DO UPDATE SET held = h.held + excluded.held \
-         RETURNING h.session_id, h.user_id, h.held",
-    )
-    .bind(sums.keys().map(|key| key.0.get()).collect::<Vec<_>>())
-    .bind(sums.keys().map(|key| key.1.get()).collect::<Vec<_>>())
-    .bind(sums.values().copied().collect::<Vec<_>>())
-    .fetch_all(&mut *connection)
-    .await?;
-    // What those have at most who got more: who gives back may stay above a limit that was lowered.
-    let mut most: BTreeMap<SessionId, i64> = BTreeMap::new();
-    for row in rows {
-        let (session_id, user_id) = (SessionId(row.try_get(0)?), UserId(row.try_get(1)?));
-        let held: i64 = row.try_get(2)?;
-        if held < 0 {
-            tracing::error!(session.id = %session_id, held, "a user's count fell below 0");
-        }
-        if sums.get(&(session_id, user_id)).is_some_and(|tickets| *tickets > 0) {
-            let highest = most.entry(session_id).or_insert(0);
-            *highest = held.max(*highest);
-        }
-    }
-    if limits_hold(connection, &most).await? { Ok(Fit::Yes) } else { Ok(Fit::No) }
-}
-
-/// Whether no user of a session has more than its limit; `most` is what one has at most.
-async fn limits_hold(
-    connection: &mut PgConnection,
-    most: &BTreeMap<SessionId, i64>,
-) -> Result<bool, sqlx::Error> {
-    if most.is_empty() {
-        return Ok(true);
-    }
-    let beyond: Option<i64> = sqlx::query_scalar(
-        "SELECT s.session_id FROM unnest($1::int8[], $2::int8[]) AS m(session_id, held) \
-         JOIN stock.sessions AS s ON s.session_id = m.session_id \
-         WHERE m.held > s.per_user_limit LIMIT 1",
-    )
-    .bind(most.keys().map(|session_id| session_id.get()).collect::<Vec<_>>())
-    .bind(most.values().copied().collect::<Vec<_>>())
-    .fetch_optional(connection)
-    .await?;
-    Ok(beyond.is_none())
-}
-
-async fn move_tickets(
-    connection: &mut PgConnection,
-    sums: &BTreeMap<TicketId, TicketSum>,
-) -> Result<Fit, sqlx::Error> {
-    if sums.is_empty() {
-        return Ok(Fit::Yes);
-    }
-    // Rows come out of the first part sorted and locked; the UPDATE touches none before.
-    let moved = sqlx::query(
-        "WITH locked AS MATERIALIZED ( \
-           SELECT ticket_id FROM stock.ticket_types WHERE ticket_id = ANY($1::int8[]) \
-           ORDER BY ticket_id FOR UPDATE) \
-         UPDATE stock.ticket_types AS t \
-         SET reserved = t.reserved + d.reserved, sold = t.sold + d.sold \
-         FROM locked, unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[]) \
-           AS d(ticket_id, reserved, sold, epoch) \
-         WHERE t.ticket_id = locked.ticket_id AND d.ticket_id = locked.ticket_id \
-           AND (d.reserved + d.sold <= 0 \
-             OR t.reserved + t.sold + d.reserved + d.sold <= t.total) \
-           AND (d.epoch IS NULL OR t.epoch = d.epoch)",
-    )
-    .bind(sums.keys().map(|ticket_id| ticket_id.get()).collect::<Vec<_>>())
-    .bind(sums.values().map(|sum| sum.shift.reserved).collect::<Vec<_>>())
-    .bind(sums.values().map(|sum| sum.shift.sold).collect::<Vec<_>>())
-    .bind(sums.values().map(|sum| sum.epoch).collect::<Vec<_>>())
-    .execute(connection)
-    .await?;
-    Ok(if moved.rows_affected() == sums.len() as u64 { Fit::Yes } else { Fit::No })
 }
 
 /// A ticket type's counters, locked.
@@ -200,6 +146,10 @@ fn weigh(
         && let Some(count) = users.get_mut(&(user.session_id, user.user_id))
     {
         let after = count.held + user.tickets;
+        if after < 0 {
+            let session_id = user.session_id;
+            tracing::error!(session.id = %session_id, after, "a user's count fell below 0");
+        }
         if user.tickets > 0 && count.limit.is_some_and(|limit| after > limit) {
             return Verdict::Refused(RejectReason::UserLimit);
         }

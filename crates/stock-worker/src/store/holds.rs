@@ -2,20 +2,65 @@
 
 use std::collections::{HashMap, HashSet};
 
+use common::postgres::{Bind, Whole};
 use sqlx::{PgConnection, Row as _};
 
 use super::plan::{NextRow, Planned};
 
-/// Writes every change whose row is as it was loaded; answers which those are.
-pub(super) async fn write(
-    connection: &mut PgConnection,
-    changes: &[Planned],
-) -> Result<Vec<bool>, sqlx::Error> {
-    let hits = lock(connection, changes).await?;
-    let hit = |(change, hit): (_, &bool)| hit.then_some(change);
-    let written: Vec<&Planned> = changes.iter().zip(&hits).filter_map(hit).collect();
-    update(connection, &written).await?;
-    Ok(hits)
+const INSERT: &str = "\
+    INSERT INTO stock.reservations \
+      (order_no, session_id, user_id, status, hold, version, currency, lines, reason) \
+    SELECT * FROM unnest($1::text[], $2::int8[], $3::int8[], $4::text[], $5::int4[], \
+      $6::int8[], $7::text[], $8::text[], $9::text[]) AS t(order_no) \
+    ORDER BY order_no ON CONFLICT DO NOTHING RETURNING order_no";
+
+/// Rows are locked in the order of their numbers, those alone that are as they were loaded.
+const UPDATE: &str = "\
+    UPDATE stock.reservations AS r \
+    SET status = d.status, hold = d.hold, version = d.version, lines = d.lines, \
+      currency = coalesce(d.currency, r.currency), reason = coalesce(d.reason, r.reason), \
+      updated_at = now() \
+    FROM (SELECT d.*, l.ctid AS at FROM (SELECT * FROM unnest($1::text[], $2::int8[], $3::text[], \
+        $4::int4[], $5::int8[], $6::text[], $7::text[], $8::text[]) \
+        AS d(order_no, base, status, hold, version, currency, lines, reason) ORDER BY order_no) \
+        AS d, \
+      LATERAL (SELECT ctid FROM stock.reservations WHERE order_no = d.order_no \
+        AND version = d.base FOR UPDATE) AS l) \
+      AS d WHERE r.ctid = d.at RETURNING 1";
+
+/// What must stay as it was loaded, though it is not written.
+const KEPT: &str = "\
+    SELECT l.version = d.base AS same \
+    FROM (SELECT * FROM unnest($1::text[], $2::int8[]) AS d(order_no, base) ORDER BY order_no) \
+      AS d, \
+      LATERAL (SELECT version FROM stock.reservations WHERE order_no = d.order_no FOR UPDATE) AS l";
+
+/// Writes all changes, expecting that every row is as it was loaded.
+pub(super) fn write_with(whole: &mut Whole, changes: &[Planned]) {
+    let new = new(changes);
+    if !new.is_empty() {
+        let _ = bind_insert(whole.part("made", INSERT), &new);
+        whole.expect_rows("made", new.len());
+    }
+    let changed = changed(changes.iter());
+    if !changed.is_empty() {
+        let _ = bind_update(whole.part("moved", UPDATE), &changed);
+        whole.expect_rows("moved", changed.len());
+    }
+    let kept: Vec<(&str, i64)> = changes
+        .iter()
+        .filter(|change| change.next.is_none())
+        .filter_map(|change| Some((change.order_no.as_deref()?, change.base_version)))
+        .collect();
+    if !kept.is_empty() {
+        let _ = whole
+            .part("kept", KEPT)
+            .bind(kept.iter().map(|(order_no, _)| *order_no).collect::<Vec<&str>>())
+            .bind(kept.iter().map(|(_, base)| *base).collect::<Vec<_>>());
+        // Where there was no row, there must be none.
+        whole.expect_rows("kept", kept.iter().filter(|(_, base)| *base > 0).count());
+        whole.expect("(SELECT coalesce(bool_and(same), true) FROM kept)");
+    }
 }
 
 /// Locks the rows that are there and inserts those that are not; answers which changes may go on.
@@ -66,34 +111,34 @@ async fn insert(
     changes: &[Planned],
     versions: &HashMap<String, i64>,
 ) -> Result<HashSet<String>, sqlx::Error> {
-    let new: Vec<(&str, &NextRow)> = changes
-        .iter()
-        .filter(|change| change.base_version == 0)
-        .filter_map(|change| Some((change.order_no.as_deref()?, change.next.as_ref()?)))
-        .filter(|(order_no, _)| !versions.contains_key(*order_no))
-        .collect();
+    let mut new = new(changes);
+    new.retain(|(order_no, _)| !versions.contains_key(*order_no));
     if new.is_empty() {
         return Ok(HashSet::new());
     }
-    let rows = sqlx::query(
-        "INSERT INTO stock.reservations \
-           (order_no, session_id, user_id, status, hold, version, currency, lines, reason) \
-         SELECT * FROM unnest($1::text[], $2::int8[], $3::int8[], $4::text[], $5::int4[], \
-           $6::int8[], $7::text[], $8::text[], $9::text[]) AS t(order_no) \
-         ORDER BY order_no ON CONFLICT DO NOTHING RETURNING order_no",
-    )
-    .bind(new.iter().map(|(order_no, _)| *order_no).collect::<Vec<&str>>())
-    .bind(new.iter().map(|(_, row)| row.session_id).collect::<Vec<_>>())
-    .bind(new.iter().map(|(_, row)| row.user_id).collect::<Vec<_>>())
-    .bind(new.iter().map(|(_, row)| row.status).collect::<Vec<&str>>())
-    .bind(new.iter().map(|(_, row)| row.hold).collect::<Vec<_>>())
-    .bind(new.iter().map(|(_, row)| row.version).collect::<Vec<_>>())
-    .bind(new.iter().map(|(_, row)| row.currency.as_deref()).collect::<Vec<Option<&str>>>())
-    .bind(new.iter().map(|(_, row)| row.lines.as_str()).collect::<Vec<&str>>())
-    .bind(new.iter().map(|(_, row)| row.reason).collect::<Vec<Option<&str>>>())
-    .fetch_all(connection)
-    .await?;
+    let rows = bind_insert(sqlx::query(INSERT), &new).fetch_all(connection).await?;
     rows.iter().map(|row| row.try_get("order_no")).collect()
+}
+
+fn new(changes: &[Planned]) -> Vec<(&str, &NextRow)> {
+    changes
+        .iter()
+        .filter(|change| change.base_version == 0)
+        .filter_map(|change| Some((change.order_no.as_deref()?, change.next.as_ref()?)))
+        .collect()
+}
+
+fn bind_insert<B: Bind>(insert: B, new: &[(&str, &NextRow)]) -> B {
+    insert
+        .bind(new.iter().map(|(order_no, _)| *order_no).collect::<Vec<&str>>())
+        .bind(new.iter().map(|(_, row)| row.session_id).collect::<Vec<_>>())
+        .bind(new.iter().map(|(_, row)| row.user_id).collect::<Vec<_>>())
+        .bind(new.iter().map(|(_, row)| row.status).collect::<Vec<&str>>())
+        .bind(new.iter().map(|(_, row)| row.hold).collect::<Vec<_>>())
+        .bind(new.iter().map(|(_, row)| row.version).collect::<Vec<_>>())
+        .bind(new.iter().map(|(_, row)| row.currency.as_deref()).collect::<Vec<Option<&str>>>())
+        .bind(new.iter().map(|(_, row)| row.lines.as_str()).collect::<Vec<&str>>())
+        .bind(new.iter().map(|(_, row)| row.reason).collect::<Vec<Option<&str>>>())
 }
 
 /// Updates rows that were there; they are locked, and their versions are right.
@@ -101,35 +146,36 @@ pub(super) async fn update(
     connection: &mut PgConnection,
     changes: &[&Planned],
 ) -> Result<(), sqlx::Error> {
-    let changed: Vec<(&str, &NextRow)> = changes
-        .iter()
-        .filter(|change| change.base_version > 0)
-        .filter_map(|change| Some((change.order_no.as_deref()?, change.next.as_ref()?)))
-        .collect();
-    if changed.is_empty() {
-        return Ok(());
+    let changed = changed(changes.iter().copied());
+    if !changed.is_empty() {
+        bind_update(sqlx::query(UPDATE), &changed).execute(connection).await?;
     }
-    sqlx::query(
-        "UPDATE stock.reservations AS r \
-         SET status = d.status, hold = d.hold, version = d.version, lines = d.lines, \
-           currency = coalesce(d.currency, r.currency), reason = coalesce(d.reason, r.reason), \
-           updated_at = now() \
-         FROM (SELECT d.*, l.ctid AS at FROM unnest($1::text[], $2::text[], $3::int4[], \
-             $4::int8[], $5::text[], $6::text[], $7::text[]) \
-             AS d(order_no, status, hold, version, currency, lines, reason), \
-           LATERAL (SELECT ctid FROM stock.reservations WHERE order_no = d.order_no LIMIT 1) AS l) \
-           AS d WHERE r.ctid = d.at",
-    )
-    .bind(changed.iter().map(|(order_no, _)| *order_no).collect::<Vec<&str>>())
-    .bind(changed.iter().map(|(_, row)| row.status).collect::<Vec<&str>>())
-    .bind(changed.iter().map(|(_, row)| row.hold).collect::<Vec<_>>())
-    .bind(changed.iter().map(|(_, row)| row.version).collect::<Vec<_>>())
-    .bind(changed.iter().map(|(_, row)| row.currency.as_deref()).collect::<Vec<Option<&str>>>())
-    .bind(changed.iter().map(|(_, row)| row.lines.as_str()).collect::<Vec<&str>>())
-    .bind(changed.iter().map(|(_, row)| row.reason).collect::<Vec<Option<&str>>>())
-    .execute(connection)
-    .await?;
     Ok(())
+}
+
+/// A row that was there, with the version that it was loaded with.
+type Changed<'a> = (&'a str, i64, &'a NextRow);
+
+fn changed<'a>(changes: impl Iterator<Item = &'a Planned>) -> Vec<Changed<'a>> {
+    changes
+        .filter(|change| change.base_version > 0)
+        .filter_map(|change| {
+            Some((change.order_no.as_deref()?, change.base_version, change.next.as_ref()?))
+        })
+        .collect()
+}
+
+fn bind_update<B: Bind>(update: B, changed: &[Changed<'_>]) -> B {
+    let rows = || changed.iter().map(|(_, _, row)| row);
+    update
+        .bind(changed.iter().map(|(order_no, _, _)| *order_no).collect::<Vec<&str>>())
+        .bind(changed.iter().map(|(_, base, _)| *base).collect::<Vec<_>>())
+        .bind(rows().map(|row| row.status).collect::<Vec<&str>>())
+        .bind(rows().map(|row| row.hold).collect::<Vec<_>>())
+        .bind(rows().map(|row| row.version).collect::<Vec<_>>())
+        .bind(rows().map(|row| row.currency.as_deref()).collect::<Vec<Option<&str>>>())
+        .bind(rows().map(|row| row.lines.as_str()).collect::<Vec<&str>>())
+        .bind(rows().map(|row| row.reason).collect::<Vec<Option<&str>>>())
 }
 
 /// Removes rows that this transaction inserted.

@@ -73,6 +73,9 @@ pub struct OutboxConfig {
     /// Tasks that publish.
     pub publishers: usize,
     pub publish_batch_max: usize,
+    /// How long published rows wait to be marked together, at most a quarter of the lease. After a
+    /// crash, what waited is published again.
+    pub mark_interval_ms: u64,
     /// How long a row belongs to whoever wrote it, before the sweeper may take it.
     pub lease_ms: u64,
     pub sweep_interval_ms: u64,
@@ -89,6 +92,7 @@ impl Default for OutboxConfig {
             relay_queue_max: 20_000,
             publishers: 2,
             publish_batch_max: 256,
+            mark_interval_ms: 100,
             lease_ms: 10_000,
             sweep_interval_ms: 1_000,
             sweep_batch_max: 500,
@@ -105,6 +109,7 @@ impl Validate for OutboxConfig {
         at_least(&mut problems, "relay_queue_max", self.relay_queue_max, 1);
         within(&mut problems, "publishers", self.publishers, 1, 64);
         within(&mut problems, "publish_batch_max", self.publish_batch_max, 1, 1_024);
+        within(&mut problems, "mark_interval_ms", self.mark_interval_ms, 0, 60_000);
         within(&mut problems, "lease_ms", self.lease_ms, 100, 3_600_000);
         within(&mut problems, "sweep_interval_ms", self.sweep_interval_ms, 10, 3_600_000);
         within(&mut problems, "sweep_batch_max", self.sweep_batch_max, 1, 10_000);

@@ -93,8 +93,14 @@ fn record(file: &Path, pids: &str) -> Result<tokio::process::Child, Error> {
 fn with_children(pid: i32) -> String {
     let path = format!("/proc/{pid}/task/{pid}/children");
     let children = std::fs::read_to_string(path).unwrap_or_default();
+    // perf gives up when one of them has ended, and these end any moment.
+    let stays = |child: &&str| {
+        let title = std::fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+        !title.is_empty() && !String::from_utf8_lossy(&title).contains("autovacuum worker")
+    };
     let all = std::iter::once(pid.to_string());
-    all.chain(children.split_whitespace().map(str::to_owned)).collect::<Vec<_>>().join(",")
+    let children = children.split_whitespace().filter(stays).map(str::to_owned);
+    all.chain(children).collect::<Vec<_>>().join(",")
 }
 
 async fn top(file: &Path, lines: usize) -> Result<String, Error> {

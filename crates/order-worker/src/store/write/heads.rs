@@ -1,0 +1,135 @@
+use std::collections::HashSet;
+
+use common::postgres::Bind;
+use sqlx::{PgConnection, Row as _};
+
+use super::{Batch, Column, Write, count};
+use crate::domain::Order;
+use crate::store::read::LineText;
+
+pub(super) const INSERT_ORDERS: &str = "\
+    INSERT INTO orders.orders (order_no, session_id, show_id, user_id, caller, idempotency_key, \
+      request_hash, lines, currency, total, status, version, reason, payment_method, channels, \
+      created_at, expires_at, deadline_at, closed_at, payment_count, refund_count) \
+    SELECT t.* FROM unnest($1::text[], $2::int8[], $3::int8[], $4::int8[], $5::text[], \
+      $6::text[], $7::bytea[], $8::text[], $9::text[], $10::numeric[], $11::int4[], $12::int8[], \
+      $13::text[], $14::text[], $15::text[], $16::timestamptz[], $17::timestamptz[], \
+      $18::timestamptz[], $19::timestamptz[], $20::int2[], $21::int2[]) AS t \
+    ON CONFLICT DO NOTHING RETURNING order_no";
+
+/// Rows are locked in the order of their numbers before any is written.
+pub(super) const UPDATE_ORDERS: &str = "\
+    WITH locked AS MATERIALIZED ( \
+      SELECT t.*, l.ctid AS at FROM (SELECT * FROM unnest($1::text[], $2::int8[], $3::int8[], \
+          $4::int4[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[], \
+          $9::timestamptz[], $10::timestamptz[], $11::int2[], $12::int2[]) \
+        AS t(order_no, base, version, status, reason, payment_method, reserved_at, paid_at, \
+          confirmed_at, closed_at, payment_count, refund_count) ORDER BY order_no) AS t, \
+      LATERAL (SELECT o.ctid FROM orders.orders o WHERE o.order_no = t.order_no \
+        AND o.version = t.base FOR UPDATE) AS l) \
+    UPDATE orders.orders AS o SET version = l.version, status = l.status, reason = l.reason, \
+      payment_method = l.payment_method, reserved_at = l.reserved_at, paid_at = l.paid_at, \
+      confirmed_at = l.confirmed_at, closed_at = l.closed_at, \
+      payment_count = l.payment_count, refund_count = l.refund_count \
+    FROM locked AS l WHERE o.ctid = l.at RETURNING o.order_no";
+
+impl<'a> Batch<'a> {
+    /// In the order of their numbers.
+    pub(super) fn new_orders(&self) -> Vec<&'a Order> {
+        let new = self.units.iter().filter_map(|unit| match unit.write {
+            Some(Write::Insert(order)) => Some(order),
+            _ => None,
+        });
+        let mut orders: Vec<&Order> = new.collect();
+        orders.sort_by(|a, b| a.order_no.cmp(&b.order_no));
+        orders
+    }
+
+    pub(super) fn updates(&self) -> Vec<(&'a Order, &'a Order)> {
+        let updates = self.units.iter().filter_map(|unit| match unit.write {
+            Some(Write::Update { base, next }) => Some((base, next)),
+            _ => None,
+        });
+        updates.collect()
+    }
+}
+
+pub(super) async fn insert_orders(
+    connection: &mut PgConnection,
+    batch: &Batch<'_>,
+) -> Result<HashSet<String>, sqlx::Error> {
+    let orders = batch.new_orders();
+    if orders.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rows = bind_inserts(sqlx::query(INSERT_ORDERS), &orders).fetch_all(connection).await?;
+    rows.iter().map(|row| row.try_get("order_no")).collect()
+}
+
+pub(super) fn bind_inserts<B: Bind>(insert: B, orders: &[&Order]) -> B {
+    let column = Column(orders);
+    insert
+        .bind(column.of(|order| order.order_no.as_str()))
+        .bind(column.of(|order| order.session_id.get()))
+        .bind(column.of(|order| order.show_id.get()))
+        .bind(column.of(|order| order.user_id.get()))
+        .bind(column.of(|order| order.caller.as_str()))
+        .bind(column.of(|order| order.idempotency_key.as_str()))
+        .bind(column.of(|order| order.request_hash.as_slice()))
+        .bind(column.of(|order| lines_text(order)))
+        .bind(column.of(|order| order.currency.to_string()))
+        .bind(column.of(|order| order.total.decimal()))
+        .bind(column.of(|order| order.status.code()))
+        .bind(column.of(|order| order.version))
+        .bind(column.of(|order| order.reason.as_deref()))
+        .bind(column.of(|order| order.payment_method.as_deref()))
+        .bind(column.of(|order| channels_text(order)))
+        .bind(column.of(|order| order.created_at))
+        .bind(column.of(|order| order.expires_at))
+        .bind(column.of(|order| order.deadline_at))
+        .bind(column.of(|order| order.closed_at))
+        .bind(column.of(|order| count(order.payments.len())))
+        .bind(column.of(|order| count(order.refunds.len())))
+}
+
+pub(super) async fn update_orders(
+    connection: &mut PgConnection,
+    batch: &Batch<'_>,
+) -> Result<HashSet<String>, sqlx::Error> {
+    let updates = batch.updates();
+    if updates.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rows = bind_updates(sqlx::query(UPDATE_ORDERS), &updates).fetch_all(connection).await?;
+    rows.iter().map(|row| row.try_get("order_no")).collect()
+}
+
+pub(super) fn bind_updates<B: Bind>(update: B, updates: &[(&Order, &Order)]) -> B {
+    let column = Column(updates);
+    update
+        .bind(column.of(|(_, next)| next.order_no.as_str()))
+        .bind(column.of(|(base, _)| base.version))
+        .bind(column.of(|(_, next)| next.version))
+        .bind(column.of(|(_, next)| next.status.code()))
+        .bind(column.of(|(_, next)| next.reason.as_deref()))
+        .bind(column.of(|(_, next)| next.payment_method.as_deref()))
+        .bind(column.of(|(_, next)| next.reserved_at))
+        .bind(column.of(|(_, next)| next.paid_at))
+        .bind(column.of(|(_, next)| next.confirmed_at))
+        .bind(column.of(|(_, next)| next.closed_at))
+        .bind(column.of(|(_, next)| count(next.payments.len())))
+        .bind(column.of(|(_, next)| count(next.refunds.len())))
+}
+
+fn lines_text(order: &Order) -> String {
+    let lines: Vec<LineText> = order
+        .lines
+        .iter()
+        .map(|line| LineText(line.ticket_id.get(), line.quantity.get(), line.unit_price))
+        .collect();
+    serde_json::to_string(&lines).expect("numbers and decimals are always JSON")
+}
+
+fn channels_text(order: &Order) -> String {
+    order.channels.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,105 @@
+use common::postgres::Bind;
+use sqlx::PgConnection;
+
+use super::{Column, Unit, count, orders_of};
+use crate::domain::{Order, Payment, Refund};
+
+pub(super) const UPSERT_PAYMENTS: &str = "\
+    INSERT INTO orders.payments AS p (order_no, seq, session_id, method, amount, currency, \
+      status, provider_payment_id, captured, reason) \
+    SELECT t.* FROM unnest($1::text[], $2::int2[], $3::int8[], $4::text[], $5::numeric[], \
+      $6::text[], $7::int2[], $8::text[], $9::numeric[], $10::text[]) AS t \
+    ON CONFLICT (order_no, seq) DO UPDATE SET status = excluded.status, \
+      provider_payment_id = excluded.provider_payment_id, captured = excluded.captured, \
+      reason = excluded.reason, updated_at = now()";
+
+const UPSERT_REFUNDS: &str = "\
+    INSERT INTO orders.refunds AS r (order_no, seq, session_id, payment_seq, amount, currency, \
+      status, reason) \
+    SELECT t.* FROM unnest($1::text[], $2::int2[], $3::int8[], $4::int2[], $5::numeric[], \
+      $6::text[], $7::int2[], $8::text[]) AS t \
+    ON CONFLICT (order_no, seq) DO UPDATE SET status = excluded.status, \
+      reason = excluded.reason, updated_at = now()";
+
+/// A payment or refund with its order and number.
+pub(super) type ChangedPayment<'a> = (&'a Order, i16, &'a Payment);
+pub(super) type ChangedRefund<'a> = (&'a Order, i16, i16, &'a Refund);
+
+pub(super) fn changed_payments<'a>(hits: &[(usize, &Unit<'a>)]) -> Vec<ChangedPayment<'a>> {
+    let mut changed = Vec::new();
+    for (base, next) in orders_of(hits) {
+        for (index, payment) in next.payments.iter().enumerate() {
+            if base.and_then(|base| base.payments.get(index)) != Some(payment) {
+                changed.push((next, count(index + 1), payment));
+            }
+        }
+    }
+    changed
+}
+
+pub(super) async fn upsert_payments(
+    connection: &mut PgConnection,
+    hits: &[(usize, &Unit<'_>)],
+) -> Result<(), sqlx::Error> {
+    let changed = changed_payments(hits);
+    if changed.is_empty() {
+        return Ok(());
+    }
+    bind_payments(sqlx::query(UPSERT_PAYMENTS), &changed).execute(connection).await?;
+    Ok(())
+}
+
+pub(super) fn bind_payments<B: Bind>(upsert: B, changed: &[ChangedPayment<'_>]) -> B {
+    let column = Column(changed);
+    upsert
+        .bind(column.of(|(order, _, _)| order.order_no.as_str()))
+        .bind(column.of(|(_, seq, _)| *seq))
+        .bind(column.of(|(order, _, _)| order.session_id.get()))
+        .bind(column.of(|(_, _, payment)| payment.method.as_str()))
+        .bind(column.of(|(_, _, payment)| payment.amount.decimal()))
+        .bind(column.of(|(order, _, _)| order.currency.to_string()))
+        .bind(column.of(|(_, _, payment)| payment.status as i16))
+        .bind(column.of(|(_, _, payment)| payment.provider_payment_id.as_deref()))
+        .bind(column.of(|(_, _, payment)| payment.captured.map(contracts::Amount::decimal)))
+        .bind(column.of(|(_, _, payment)| payment.reason.as_deref()))
+}
+
+pub(super) fn changed_refunds<'a>(hits: &[(usize, &Unit<'a>)]) -> Vec<ChangedRefund<'a>> {
+    let mut changed = Vec::new();
+    for (base, next) in orders_of(hits) {
+        for (index, refund) in next.refunds.iter().enumerate() {
+            if base.and_then(|base| base.refunds.get(index)) != Some(refund) {
+                let payment = next
+                    .payments
+                    .iter()
+                    .position(|payment| payment.payment_id == refund.payment_id)
+                    .expect("a refund names a payment of its order");
+                changed.push((next, count(index + 1), count(payment + 1), refund));
+            }
+        }
+    }
+    changed
+}
+
+pub(super) async fn upsert_refunds(
+    connection: &mut PgConnection,
+    hits: &[(usize, &Unit<'_>)],
+) -> Result<(), sqlx::Error> {
+    let changed = changed_refunds(hits);
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let column = Column(&changed);
+    sqlx::query(UPSERT_REFUNDS)
+        .bind(column.of(|(order, _, _, _)| order.order_no.as_str()))
+        .bind(column.of(|(_, seq, _, _)| *seq))
+        .bind(column.of(|(order, _, _, _)| order.session_id.get()))
+        .bind(column.of(|(_, _, payment, _)| *payment))
+        .bind(column.of(|(_, _, _, refund)| refund.amount.decimal()))
+        .bind(column.of(|(order, _, _, _)| order.currency.to_string()))
+        .bind(column.of(|(_, _, _, refund)| refund.status as i16))
+        .bind(column.of(|(_, _, _, refund)| refund.reason.as_str()))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
