@@ -22,6 +22,8 @@ pub use probe::probe;
 pub use transact::transact;
 pub use whole::{Bind, Part, Whole};
 
+/// How long an unused connection is believed to be good.
+const UNTESTED_IDLE_MAX: Duration = Duration::from_secs(1);
 /// How long a migration waits for a lock; a longer wait would hold up the sale behind it.
 const MIGRATION_LOCK_TIMEOUT: &str = "SET statement_timeout = 0; SET lock_timeout = '10s'";
 
@@ -59,8 +61,14 @@ fn build(config: &PostgresConfig, options: PgConnectOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(config.pool_max)
         .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
-        // A round trip for each use; a connection that broke shows itself and is tried again.
+        // It would cost a round trip for each use. What nobody used for a moment may have broken
+        // meanwhile: after an outage the first caller is not to meet that.
         .test_before_acquire(false)
+        .before_acquire(|connection, known| {
+            Box::pin(async move {
+                Ok(known.idle_for < UNTESTED_IDLE_MAX || connection.ping().await.is_ok())
+            })
+        })
         .connect_lazy_with(options)
 }
 

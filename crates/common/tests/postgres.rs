@@ -217,6 +217,26 @@ async fn a_server_that_is_not_there_is_away() {
 }
 
 #[tokio::test]
+async fn whoever_comes_first_after_an_outage_does_not_notice_it() {
+    const LONGER_THAN_BELIEVED: Duration = Duration::from_millis(1_100);
+    let database = database().await;
+    let mut url: url::Url = database.url.parse().expect("a URL");
+    let server = format!("{}:{}", url.host_str().expect("a host"), url.port().unwrap_or(5432));
+    let door = Door::before(server).await;
+    url.set_port(Some(door.address().port())).expect("a port");
+    door.open();
+    let pool = postgres::pool(&testing::postgres_config(url.as_str()), "outage");
+    // Several connections, all of which break.
+    let connections = futures::future::join_all((0..3).map(|_| pool.acquire())).await;
+    drop(connections.into_iter().collect::<Result<Vec<_>, _>>().expect("connected"));
+    door.shut();
+    tokio::time::sleep(LONGER_THAN_BELIEVED).await;
+    door.open();
+    increment(&pool, 1).await.expect("a good connection");
+    assert_eq!(count(&database.pool, 1).await, 1);
+}
+
+#[tokio::test]
 async fn a_transaction_ends_whole_when_its_caller_is_dropped() {
     let database = database().await;
     let (started, is_started) = oneshot::channel();

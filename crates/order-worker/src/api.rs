@@ -100,7 +100,7 @@ pub fn router(api: Api, tokens: &Tokens, config: &ApiConfig) -> Router {
     let routes = auth::protect(write, tokens, Scope::OrdersWrite)
         .merge(auth::protect(read, tokens, Scope::OrdersRead))
         .merge(open)
-        .with_state(api);
+        .with_state(Arc::new(api));
     problem::api(routes, config)
 }
 

@@ -14,7 +14,8 @@ use super::{Store, meaning};
 use crate::domain::{Deliver, Notification, Request, Status};
 
 /// Keys come sorted from the pipeline, and the hot pool's plan keeps the order: batches that
-/// share rows lock them in one order.
+/// share rows lock them in one order. An update asks for the version twice: where the row is looked
+/// up, and on what another transaction may have made of it since.
 const INSERT: &str = "\
 INSERT INTO notify.notifications (notification_id, session_id, order_no, user_id, channel, \
     template, status, version, attempt, body, valid_until, last_error, sent_at) \
@@ -33,8 +34,8 @@ FROM (SELECT t.*, l.ctid AS at FROM (SELECT * FROM unnest($1::text[], $2::int8[]
         $4::int8[], $5::int4[], $6::bytea[], $7::timestamptz[], $8::text[]) \
       AS t (id, base, status, version, attempt, body, valid_until, last_error) ORDER BY id) AS t, \
     LATERAL (SELECT o.ctid FROM notify.notifications AS o WHERE o.notification_id = t.id \
-      AND o.version = t.base FOR UPDATE) AS l) AS u \
-WHERE n.ctid = u.at RETURNING n.notification_id";
+      AND o.version = t.base LIMIT 1) AS l) AS u \
+WHERE n.ctid = u.at AND n.version = u.base RETURNING n.notification_id";
 
 const CALL: &str = "\
 INSERT INTO notify.calls (notification_id, channel, attempt, lease_until) \

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -39,7 +41,7 @@ pub(super) struct Received {
     )
 )]
 pub(super) async fn callback(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Received>, Problem> {
@@ -75,7 +77,7 @@ pub(super) async fn callback(
 /// The same under the provider's name.
 pub(super) async fn callback_of(
     Path(provider): Path<String>,
-    state: State<Api>,
+    state: State<Arc<Api>>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Received>, Problem> {

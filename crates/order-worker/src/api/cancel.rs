@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use common::problem::Problem;
@@ -26,7 +28,7 @@ use crate::domain::{Message, Reply};
     security(("token" = ["orders:write"]))
 )]
 pub(super) async fn cancel(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     OrderPath(order_no): OrderPath,
 ) -> Result<Json<Accepted>, Problem> {
     let key = Key::Order(order_no.clone());

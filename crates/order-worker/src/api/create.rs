@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -56,7 +58,7 @@ pub(super) mod request;
     security(("token" = ["orders:write"]))
 )]
 pub(super) async fn create(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     caller: Caller,
     wait: Wait,
     headers: HeaderMap,

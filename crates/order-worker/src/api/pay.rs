@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -45,7 +47,7 @@ pub(super) struct PayOrder {
     security(("token" = ["orders:write"]))
 )]
 pub(super) async fn pay(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     OrderPath(order_no): OrderPath,
     ProblemJson(request): ProblemJson<PayOrder>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {

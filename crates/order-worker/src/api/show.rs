@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use common::problem::Problem;
@@ -20,7 +22,7 @@ use super::{Api, refusal};
     security(("token" = ["orders:read"]))
 )]
 pub(super) async fn show(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     OrderPath(order_no): OrderPath,
 ) -> Result<Json<OrderView>, Problem> {
     let (order, history) =

@@ -14,7 +14,8 @@ const INSERT: &str = "\
       $6::int8[], $7::text[], $8::text[], $9::text[]) AS t(order_no) \
     ORDER BY order_no ON CONFLICT DO NOTHING RETURNING order_no";
 
-/// Rows are locked in the order of their numbers, those alone that are as they were loaded.
+/// Rows are written in the order of their numbers. The version is asked for twice: where the row is
+/// looked up, and on what another transaction may have made of it since.
 const UPDATE: &str = "\
     UPDATE stock.reservations AS r \
     SET status = d.status, hold = d.hold, version = d.version, lines = d.lines, \
@@ -25,8 +26,8 @@ const UPDATE: &str = "\
         AS d(order_no, base, status, hold, version, currency, lines, reason) ORDER BY order_no) \
         AS d, \
       LATERAL (SELECT ctid FROM stock.reservations WHERE order_no = d.order_no \
-        AND version = d.base FOR UPDATE) AS l) \
-      AS d WHERE r.ctid = d.at RETURNING 1";
+        AND version = d.base LIMIT 1) AS l) \
+      AS d WHERE r.ctid = d.at AND r.version = d.base RETURNING 1";
 
 /// What must stay as it was loaded, though it is not written.
 const KEPT: &str = "\

@@ -17,21 +17,21 @@ pub(super) const INSERT_ORDERS: &str = "\
       $18::timestamptz[], $19::timestamptz[], $20::int2[], $21::int2[]) AS t \
     ON CONFLICT DO NOTHING RETURNING order_no";
 
-/// Rows are locked in the order of their numbers before any is written.
+/// Rows are written in the order of their numbers. The version is asked for twice: where the row is
+/// looked up, and on what another transaction may have made of it since.
 pub(super) const UPDATE_ORDERS: &str = "\
-    WITH locked AS MATERIALIZED ( \
-      SELECT t.*, l.ctid AS at FROM (SELECT * FROM unnest($1::text[], $2::int8[], $3::int8[], \
+    UPDATE orders.orders AS o SET version = t.version, status = t.status, reason = t.reason, \
+      payment_method = t.payment_method, reserved_at = t.reserved_at, paid_at = t.paid_at, \
+      confirmed_at = t.confirmed_at, closed_at = t.closed_at, \
+      payment_count = t.payment_count, refund_count = t.refund_count \
+    FROM (SELECT t.*, l.ctid AS at FROM (SELECT * FROM unnest($1::text[], $2::int8[], $3::int8[], \
           $4::int4[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[], \
           $9::timestamptz[], $10::timestamptz[], $11::int2[], $12::int2[]) \
         AS t(order_no, base, version, status, reason, payment_method, reserved_at, paid_at, \
           confirmed_at, closed_at, payment_count, refund_count) ORDER BY order_no) AS t, \
-      LATERAL (SELECT o.ctid FROM orders.orders o WHERE o.order_no = t.order_no \
-        AND o.version = t.base FOR UPDATE) AS l) \
-    UPDATE orders.orders AS o SET version = l.version, status = l.status, reason = l.reason, \
-      payment_method = l.payment_method, reserved_at = l.reserved_at, paid_at = l.paid_at, \
-      confirmed_at = l.confirmed_at, closed_at = l.closed_at, \
-      payment_count = l.payment_count, refund_count = l.refund_count \
-    FROM locked AS l WHERE o.ctid = l.at RETURNING o.order_no";
+      LATERAL (SELECT ctid FROM orders.orders WHERE order_no = t.order_no \
+        AND version = t.base LIMIT 1) AS l) AS t \
+    WHERE o.ctid = t.at AND o.version = t.base RETURNING o.order_no";
 
 impl<'a> Batch<'a> {
     /// In the order of their numbers.
