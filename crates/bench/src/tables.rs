@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use contracts::OrderStatus;
 use serde::Serialize;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
 use tokio::time::Instant;
 
@@ -47,7 +47,11 @@ pub(crate) struct Rates {
 
 impl Tables {
     pub(crate) async fn open(url: &str) -> anyhow::Result<Self> {
-        Ok(Self { pool: PgPoolOptions::new().max_connections(2).connect(url).await? })
+        // Statistics know nothing of a run's orders: a loop over the few that are expected would take
+        // minutes.
+        let options: PgConnectOptions = url.parse()?;
+        let options = options.options([("enable_nestloop", "off")]);
+        Ok(Self { pool: PgPoolOptions::new().max_connections(2).connect_with(options).await? })
     }
 
     pub(crate) async fn now(&self) -> anyhow::Result<DateTime<Utc>> {
