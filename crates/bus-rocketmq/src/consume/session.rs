@@ -275,12 +275,18 @@ impl Session {
         let Ok(admin) = self.shared.admin().await else { return };
         // One after the other: of the first commits of a group and topic that the broker gets at
         // the same moment it keeps one (5.3.3, `ConsumerOffsetManager.commitOffset`).
+        // A broker that does not answer is asked once, and holds up no other one.
+        let mut away = HashSet::new();
         for (queue, offset) in changed {
+            let broker = queue.name.broker_name();
+            if away.contains(broker) {
+                continue;
+            }
             match admin.commit(&member.group, &queue.name, offset).await {
                 Ok(()) => queue.stored(offset),
                 Err(error) => {
                     tracing::debug!(queue = %queue.name, %error, "progress not stored");
-                    return;
+                    away.insert(broker);
                 }
             }
         }
