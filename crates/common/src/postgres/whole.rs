@@ -25,7 +25,9 @@ impl Bind for Query<'_, Postgres, PgArguments> {
 /// Statements as the parts of one, which commits by itself if what is expected of them holds.
 ///
 /// All parts see the tables as they were before. They run in the order in which something is
-/// expected of them, the others after those; so are their locks taken.
+/// expected of them, the others after those, and so are their locks taken: that is how PostgreSQL
+/// evaluates them, not what it promises. Where batches wait for each other nevertheless, it ends one
+/// of them, which is then tried again.
 #[derive(Default)]
 pub struct Whole {
     parts: String,
@@ -50,8 +52,8 @@ impl Whole {
         Self::default()
     }
 
-    /// An INSERT, UPDATE or DELETE; its own parameters begin with `$1`. What it returns can be
-    /// counted, and asked for in conditions by `name`.
+    /// An INSERT, UPDATE, DELETE or SELECT; its own parameters begin with `$1`. What it returns can
+    /// be counted, and asked for in conditions by `name`.
     pub fn part(&mut self, name: &str, sql: &str) -> Part<'_> {
         let separator = if self.parts.is_empty() { "WITH " } else { ", " };
         let sql = renumbered(sql, self.arguments.len());
