@@ -16,10 +16,7 @@ pub const SALES_PUBLISHED: &str = "boxoffice_stock_sales_published_total";
 pub const ALL: &[Metric] = &[
     counter(GATE_ANSWERS, "Reservations that Redis answered, by answer"),
     counter(REFUSED_BY_DATABASE, "Reservations that Redis granted and PostgreSQL refused"),
-    counter(
-        SLOW_APPLIES,
-        "Batches that could not be written as a whole and were decided order by order",
-    ),
+    counter(SLOW_APPLIES, "Batches that were not written as a whole but decided order by order"),
     gauge(SESSIONS_WAITING, "Sessions whose reservations wait until they are loaded into Redis"),
     counter(REPAIRS, "Rows for operators in stock.repairs, by kind"),
     histogram(COMPARED_DIFFERENCE, "Tickets by which Redis and PostgreSQL differed when compared"),
