@@ -15,8 +15,9 @@ use crate::payments::gateway::{Closed, Gateway, GatewayError, Opened, Refunded};
 use crate::payments::{GatewayKind, MethodConfig};
 use crate::store::{ClaimedCall, ParkedEvent};
 
-/// Far above what anything here takes; on a paused clock it costs nothing.
-const PATIENCE: Duration = Duration::from_secs(3_600);
+/// Far above what anything here takes (twenty delays of a refund are an hour); on a paused clock
+/// it costs nothing.
+const PATIENCE: Duration = Duration::from_secs(24 * 3_600);
 
 fn call(kind: CallKind, payment: &str) -> Call {
     let subject = if kind == CallKind::Refund { "A1-r1" } else { payment };
