@@ -25,6 +25,7 @@ mod fold;
 mod give_back;
 mod intake;
 mod local;
+mod pace;
 mod run;
 mod runtime;
 mod sink;

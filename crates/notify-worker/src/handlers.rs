@@ -31,7 +31,7 @@ pub fn registrations(config: &Config) -> Vec<Registration<Notifications>> {
                 group: config.groups.of(*channel).into(),
                 tags: vec![handler.tag.into()],
                 batch_max: config.pipeline.batch_max,
-                in_flight_max: config.pipeline.in_flight_max,
+                in_flight_max: config.pipeline.deliveries_max(),
             },
             handlers: vec![handler],
         })

@@ -75,7 +75,7 @@ fn subscription(
         group: group.into(),
         tags: tags.iter().map(|tag| tag.as_str().into()).collect(),
         batch_max: pipeline.batch_max,
-        in_flight_max: pipeline.in_flight_max,
+        in_flight_max: pipeline.deliveries_max(),
     }
 }
 

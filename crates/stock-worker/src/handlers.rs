@@ -79,7 +79,7 @@ fn registration(
         group: group.into(),
         tags: handlers.iter().map(|handler| handler.tag.into()).collect(),
         batch_max: pipeline.batch_max,
-        in_flight_max: pipeline.in_flight_max,
+        in_flight_max: pipeline.deliveries_max(),
     };
     Registration { subscription, handlers: handlers.into() }
 }

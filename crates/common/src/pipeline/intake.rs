@@ -1,14 +1,15 @@
 //! Where batches come from: the bus, or the process itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::local::{LocalEntry, Slot};
+use super::pace::Pace;
 use super::{Aggregate, Decoded, GiveBack, Handler, LocalQueue, Unreadable};
-use crate::bus::{AckHandle, Consumer, IncomingMessage, Subscription};
+use crate::bus::{AckHandle, Consumer, Delivery, IncomingMessage, Subscription};
 
 /// One message in hand.
 pub(super) struct Item<A: Aggregate> {
@@ -51,14 +52,6 @@ pub(super) enum Source<A: Aggregate> {
     Local(Arc<LocalQueue<A>>),
 }
 
-/// How much to gather.
-#[derive(Clone, Copy)]
-pub(super) struct Gather {
-    pub(super) batch_max: usize,
-    /// How long to wait for more while other batches are in flight; never when idle.
-    pub(super) wait: Duration,
-}
-
 impl<A: Aggregate> Source<A> {
     pub(super) fn stop(&self) {
         match self {
@@ -75,48 +68,81 @@ impl<A: Aggregate> Source<A> {
     }
 
     /// The next batch; `None` once stopped and empty.
-    pub(super) async fn next(&self, gather: Gather, busy: &AtomicUsize) -> Option<Intake<A>> {
+    pub(super) async fn next(&self, pace: &Pace) -> Option<Intake<A>> {
+        let turn = pace.turn().await;
+        let mut intake = Intake { items: Vec::new(), dead: Vec::new(), acks: Vec::new() };
+        if !self.first(&mut intake, turn.batch_max()).await {
+            return None;
+        }
+        let until = turn.wait_until();
+        while intake.count() < turn.batch_max()
+            && until.is_some_and(|until| Instant::now() < until)
+            && self.more(&mut intake, turn.gap(), turn.batch_max()).await
+        {}
+        turn.end(intake.count());
+        Some(intake)
+    }
+
+    /// Waits for messages, and takes what is there; false once stopped and empty.
+    async fn first(&self, intake: &mut Intake<A>, batch_max: usize) -> bool {
         match self {
             Self::Bus { consumer, handlers, .. } => {
-                from_bus(consumer, handlers, gather, busy).await
+                let Some(delivery) = consumer.next().await else { return false };
+                intake.take(handlers, delivery);
+                while intake.count() < batch_max
+                    && let Some(delivery) = consumer.try_next()
+                {
+                    intake.take(handlers, delivery);
+                }
+                true
             }
-            Self::Local(queue) => from_queue(queue, gather, busy).await,
+            Self::Local(queue) => {
+                let entries = queue.next(batch_max).await;
+                intake.take_local(entries);
+                intake.count() > 0
+            }
+        }
+    }
+
+    /// Takes what comes within `gap`; false when nothing does.
+    async fn more(&self, intake: &mut Intake<A>, gap: Duration, batch_max: usize) -> bool {
+        match self {
+            Self::Bus { consumer, handlers, .. } => {
+                match tokio::time::timeout(gap, consumer.next()).await {
+                    Ok(Some(delivery)) => intake.take(handlers, delivery),
+                    Ok(None) | Err(_) => return false,
+                }
+                true
+            }
+            Self::Local(queue) => {
+                tokio::time::sleep(gap).await;
+                let before = intake.count();
+                intake.take_local(queue.waiting(batch_max - before).await);
+                intake.count() > before
+            }
         }
     }
 }
 
-async fn from_bus<A: Aggregate>(
-    consumer: &Consumer,
-    handlers: &[Handler<A>],
-    gather: Gather,
-    busy: &AtomicUsize,
-) -> Option<Intake<A>> {
-    let mut intake = Intake { items: Vec::new(), dead: Vec::new(), acks: Vec::new() };
-    let mut count = 0;
-    let mut delivery = consumer.next().await?;
-    let mut waited = gather.wait.is_zero() || busy.load(Ordering::Relaxed) == 0;
-    loop {
+impl<A: Aggregate> Intake<A> {
+    fn count(&self) -> usize {
+        self.items.len() + self.dead.len()
+    }
+
+    fn take(&mut self, handlers: &[Handler<A>], delivery: Delivery) {
         let (messages, ack) = delivery.into_parts();
-        count += messages.len();
-        intake.acks.push(ack);
+        self.acks.push(ack);
         for incoming in messages {
-            take(handlers, incoming, &mut intake);
+            take(handlers, incoming, self);
         }
-        if count >= gather.batch_max {
-            return Some(intake);
-        }
-        delivery = match consumer.try_next() {
-            Some(delivery) => delivery,
-            None if waited => return Some(intake),
-            None => {
-                waited = true;
-                tokio::time::sleep(gather.wait).await;
-                match consumer.try_next() {
-                    Some(delivery) => delivery,
-                    None => return Some(intake),
-                }
-            }
-        };
+    }
+
+    fn take_local(&mut self, entries: Vec<LocalEntry<A>>) {
+        self.items.extend(entries.into_iter().map(|LocalEntry { key, message, slot }| Item {
+            key,
+            message,
+            origin: Origin::Local(slot),
+        }));
     }
 }
 
@@ -134,46 +160,4 @@ fn take<A: Aggregate>(handlers: &[Handler<A>], incoming: IncomingMessage, into: 
         }),
         Err(unreadable) => into.dead.push(GiveBack::dead(incoming, unreadable.to_string())),
     }
-}
-
-async fn from_queue<A: Aggregate>(
-    queue: &LocalQueue<A>,
-    gather: Gather,
-    busy: &AtomicUsize,
-) -> Option<Intake<A>> {
-    let mut entries: Vec<LocalEntry<A>> = Vec::new();
-    let mut receiver = queue.receiver.lock().await;
-    tokio::select! {
-        biased;
-        _ = receiver.recv_many(&mut entries, gather.batch_max) => {}
-        () = queue.stop.cancelled() => {
-            while entries.len() < gather.batch_max {
-                match receiver.try_recv() {
-                    Ok(entry) => entries.push(entry),
-                    Err(_) => break,
-                }
-            }
-        }
-    }
-    if entries.is_empty() {
-        return None;
-    }
-    if entries.len() < gather.batch_max
-        && !gather.wait.is_zero()
-        && busy.load(Ordering::Relaxed) > 0
-    {
-        tokio::time::sleep(gather.wait).await;
-        while entries.len() < gather.batch_max {
-            match receiver.try_recv() {
-                Ok(entry) => entries.push(entry),
-                Err(_) => break,
-            }
-        }
-    }
-    drop(receiver);
-    let items = entries
-        .into_iter()
-        .map(|LocalEntry { key, message, slot }| Item { key, message, origin: Origin::Local(slot) })
-        .collect();
-    Some(Intake { items, dead: Vec::new(), acks: Vec::new() })
 }

@@ -33,8 +33,8 @@ pub(super) struct LocalEntry<A: Aggregate> {
 /// The in-process subscription: bounded, answers each caller after the commit.
 pub struct LocalQueue<A: Aggregate> {
     sender: mpsc::Sender<LocalEntry<A>>,
-    pub(super) receiver: Mutex<mpsc::Receiver<LocalEntry<A>>>,
-    pub(super) stop: CancellationToken,
+    receiver: Mutex<mpsc::Receiver<LocalEntry<A>>>,
+    stop: CancellationToken,
 }
 
 impl<A: Aggregate> Debug for LocalQueue<A> {
@@ -101,6 +101,28 @@ impl<A: Aggregate> LocalQueue<A> {
     /// Takes no more; what is in the queue is still decided.
     pub fn stop(&self) {
         self.stop.cancel();
+    }
+
+    /// Waits for messages and takes up to `limit`; none once stopped and empty.
+    pub(super) async fn next(&self, limit: usize) -> Vec<LocalEntry<A>> {
+        let mut entries = Vec::new();
+        tokio::select! {
+            biased;
+            _ = async { self.receiver.lock().await.recv_many(&mut entries, limit).await } => entries,
+            () = self.stop.cancelled() => self.waiting(limit).await,
+        }
+    }
+
+    /// Takes up to `limit` of the messages that are there.
+    pub(super) async fn waiting(&self, limit: usize) -> Vec<LocalEntry<A>> {
+        let mut receiver = self.receiver.lock().await;
+        let mut entries = Vec::new();
+        while entries.len() < limit
+            && let Ok(entry) = receiver.try_recv()
+        {
+            entries.push(entry);
+        }
+        entries
     }
 
     /// How many messages wait.

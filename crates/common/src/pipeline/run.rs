@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::fold::{Answer, Folded, fold};
-use super::intake::{Gather, Intake, Item, Origin, Source};
+use super::intake::{Intake, Item, Origin, Source};
+use super::pace::Pace;
 use super::{
     Aggregate, Applied, Ask, CallError, Change, GiveBack, Load, Loaded, LocalQueue, Registration,
     Runtime, StoreError,
@@ -29,7 +28,7 @@ pub struct Pipeline<A: Aggregate> {
     group: Arc<str>,
     source: Source<A>,
     runtime: Runtime,
-    busy: AtomicUsize,
+    pace: Pace,
 }
 
 /// Where a batch stands.
@@ -58,7 +57,8 @@ impl<A: Aggregate> Pipeline<A> {
         let group = subscription.group.clone();
         let consumer = bus.subscribe(subscription.clone()).await?;
         let source = Source::Bus { subscription, consumer, handlers };
-        Ok(Arc::new(Self { aggregate, group, source, runtime, busy: AtomicUsize::new(0) }))
+        let pace = runtime.pace();
+        Ok(Arc::new(Self { aggregate, group, source, runtime, pace }))
     }
 
     /// Works on the process's own queue; `name` stands where a consumer group would.
@@ -69,7 +69,8 @@ impl<A: Aggregate> Pipeline<A> {
         runtime: Runtime,
     ) -> Arc<Self> {
         let source = Source::Local(queue);
-        Arc::new(Self { aggregate, group: name.into(), source, runtime, busy: AtomicUsize::new(0) })
+        let pace = runtime.pace();
+        Arc::new(Self { aggregate, group: name.into(), source, runtime, pace })
     }
 
     /// Starts `in_flight_max` tasks; they end after [`Pipeline::stop`] when all is done.
@@ -92,14 +93,8 @@ impl<A: Aggregate> Pipeline<A> {
     }
 
     async fn run(&self) {
-        let gather = Gather {
-            batch_max: self.runtime.config.batch_max,
-            wait: Duration::from_micros(self.runtime.config.gather_us),
-        };
-        while let Some(intake) = self.source.next(gather, &self.busy).await {
-            self.busy.fetch_add(1, Ordering::Relaxed);
+        while let Some(intake) = self.source.next(&self.pace).await {
             self.process(intake).await;
-            self.busy.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -318,13 +313,15 @@ impl<A: Aggregate> Pipeline<A> {
     async fn finish(
         &self,
         progress: &mut Progress<A>,
-        done: Vec<Folded<A>>,
+        mut done: Vec<Folded<A>>,
         loaded: &Loaded<A>,
         committed_at: Instant,
     ) -> Result<(), StoreError> {
+        // All at once, so that they leave together.
+        let rows = done.iter_mut().flat_map(|done| std::mem::take(&mut done.change.rows)).collect();
+        self.runtime.relay.hand_over(rows, committed_at);
         let mut settle = Vec::with_capacity(done.len());
-        for Folded { mut change, answers } in done {
-            self.runtime.relay.hand_over(std::mem::take(&mut change.rows), committed_at);
+        for Folded { change, answers } in done {
             self.answer(progress, &change.key, answers);
             let state = change.next.clone().unwrap_or_else(|| change.base.clone());
             settle.push((change.key.clone(), state));

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::pace::Pace;
 use super::{GiveBack, StoreError};
 use crate::backoff::Backoff;
 use crate::bus::{IncomingMessage, Publisher};
@@ -30,6 +31,10 @@ impl Runtime {
             Duration::from_millis(self.config.backoff_min_ms),
             Duration::from_millis(self.config.backoff_max_ms),
         )
+    }
+
+    pub(super) fn pace(&self) -> Pace {
+        Pace::new(self.config.batch_max, Duration::from_micros(self.config.gather_us))
     }
 
     /// The message's next attempt, or its dead letter after the last one.

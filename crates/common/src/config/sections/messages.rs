@@ -7,11 +7,11 @@ use crate::config::Validate;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PipelineConfig {
-    /// Messages in one batch at most.
+    /// A batch of so many messages is full; the last delivery may bring up to as many more.
     pub batch_max: usize,
     /// Batches of one subscription in hand at once.
     pub in_flight_max: usize,
-    /// How long a batch waits for more while others are in hand; never when idle.
+    /// How long a batch waits for more at most, when much is coming; never when idle.
     pub gather_us: u64,
     /// Attempts at one message before it is dead.
     pub attempts_max: u32,
@@ -24,7 +24,16 @@ pub struct PipelineConfig {
     pub queue_max: usize,
 }
 
+/// Deliveries that one batch is gathered from at most.
+const DELIVERIES_OF_A_BATCH: usize = 16;
+
 impl PipelineConfig {
+    /// How many deliveries may be unacknowledged at once, so that each batch in hand can be
+    /// gathered from several.
+    pub fn deliveries_max(&self) -> usize {
+        self.in_flight_max * DELIVERIES_OF_A_BATCH
+    }
+
     /// How long after the first attempt the last one may come.
     pub fn longest_redelivery_ms(&self) -> u64 {
         let last = self.retry_delays_ms.last().copied().unwrap_or_default();
@@ -38,7 +47,7 @@ impl Default for PipelineConfig {
         Self {
             batch_max: 256,
             in_flight_max: 2,
-            gather_us: 5_000,
+            gather_us: 20_000,
             attempts_max: 8,
             retry_delays_ms: vec![1_000, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000],
             backoff_min_ms: 100,

@@ -62,6 +62,13 @@ unitPrice = "49.50"
 total = 1
 "#;
 const SESSIONS: [&str; 3] = ["1", "2", "3"];
+/// Writes what a checkpoint then leaves as files to write to again, as on a server that has run for
+/// a while: to make a new one, PostgreSQL fills it with zeros while commits wait.
+const USED_WAL: [&str; 2] = [
+    "SELECT count(pg_logical_emit_message(false, 'bench', repeat('x', 8000000))) \
+     FROM generate_series(1, 240)",
+    "CHECKPOINT",
+];
 /// Fills the tables.
 const AGED: &str = include_str!("aged.sql");
 
@@ -105,6 +112,9 @@ impl Rig {
         };
         let stack = Stack::start(options).await?;
         let rig = Self { stack, console: console.clone() };
+        for sql in USED_WAL {
+            rig.psql(&rig.stack.servers.postgres_url, sql).await?;
+        }
         match scenario {
             Scenario::Mixed => {
                 let show = rig.stack.paths.workspace.join(demo::SHOW);
