@@ -1,13 +1,12 @@
 //! Where batches come from: the bus, or the process itself.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::local::{LocalEntry, Slot};
-use super::pace::Pace;
+use super::pace::{Pace, Turn};
 use super::{Aggregate, Decoded, GiveBack, Handler, LocalQueue, Unreadable};
 use crate::bus::{AckHandle, Consumer, Delivery, IncomingMessage, Subscription};
 
@@ -77,7 +76,7 @@ impl<A: Aggregate> Source<A> {
         let until = turn.wait_until();
         while intake.count() < turn.batch_max()
             && until.is_some_and(|until| Instant::now() < until)
-            && self.more(&mut intake, turn.gap(), turn.batch_max()).await
+            && self.more(&mut intake, &turn).await
         {}
         turn.end(intake.count());
         Some(intake)
@@ -104,20 +103,20 @@ impl<A: Aggregate> Source<A> {
         }
     }
 
-    /// Takes what comes within `gap`; false when nothing does.
-    async fn more(&self, intake: &mut Intake<A>, gap: Duration, batch_max: usize) -> bool {
+    /// Takes what comes next; false when nothing comes for a while.
+    async fn more(&self, intake: &mut Intake<A>, turn: &Turn<'_>) -> bool {
         match self {
             Self::Bus { consumer, handlers, .. } => {
-                match tokio::time::timeout(gap, consumer.next()).await {
+                match tokio::time::timeout(turn.bus_gap(), consumer.next()).await {
                     Ok(Some(delivery)) => intake.take(handlers, delivery),
                     Ok(None) | Err(_) => return false,
                 }
                 true
             }
             Self::Local(queue) => {
-                tokio::time::sleep(gap).await;
+                tokio::time::sleep(turn.local_gap()).await;
                 let before = intake.count();
-                intake.take_local(queue.waiting(batch_max - before).await);
+                intake.take_local(queue.waiting(turn.batch_max() - before).await);
                 intake.count() > before
             }
         }

@@ -10,8 +10,10 @@ use tokio::time::Instant;
 const MEMORY: Duration = Duration::from_millis(250);
 /// Waiting pays when so many messages are to be expected in the longest wait.
 const WORTH: f64 = 8.0;
-/// The part of the longest wait after which a pause in arrivals ends it.
-const GAP_PART: u32 = 8;
+/// The part of the longest wait after which a pause in arrivals ends it. Requests come one by one;
+/// what a pull brings comes at once.
+const LOCAL_GAP_PART: u32 = 8;
+const BUS_GAP_PART: u32 = 16;
 
 /// The pace of one pipeline.
 pub(super) struct Pace {
@@ -57,9 +59,14 @@ impl Turn<'_> {
         (expected >= WORTH).then(|| now + self.pace.gather_max)
     }
 
-    /// The pause in arrivals after which a batch waits no longer.
-    pub(super) fn gap(&self) -> Duration {
-        self.pace.gather_max / GAP_PART
+    /// The pause in arrivals after which a batch of requests waits no longer.
+    pub(super) fn local_gap(&self) -> Duration {
+        self.pace.gather_max / LOCAL_GAP_PART
+    }
+
+    /// The same for messages from the bus.
+    pub(super) fn bus_gap(&self) -> Duration {
+        self.pace.gather_max / BUS_GAP_PART
     }
 
     /// Ends the turn with a batch of `count` messages.

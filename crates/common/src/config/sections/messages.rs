@@ -47,7 +47,7 @@ impl Default for PipelineConfig {
         Self {
             batch_max: 256,
             in_flight_max: 2,
-            gather_us: 20_000,
+            gather_us: 16_000,
             attempts_max: 8,
             retry_delays_ms: vec![1_000, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000],
             backoff_min_ms: 100,
