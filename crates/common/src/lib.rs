@@ -10,6 +10,7 @@ pub mod backoff;
 pub mod bus;
 pub mod clock;
 pub mod config;
+pub mod crash;
 pub mod decision;
 pub mod ids;
 pub mod inbox;

@@ -37,6 +37,8 @@ pub struct Options {
     pub replicas: usize,
     /// Where the workers' programs are; built there first. None: those of this build.
     pub binaries: Option<Binaries>,
+    /// The workers can be told where to die: see `common::crash`, whose directory is theirs.
+    pub can_die: bool,
 }
 
 /// Programs of another build than this one.
@@ -57,6 +59,7 @@ impl Default for Options {
             overrides: Vec::new(),
             replicas: 1,
             binaries: None,
+            can_die: false,
         }
     }
 }
@@ -98,7 +101,7 @@ impl Stack {
     /// # Errors
     /// Something can't be installed, built or started; nothing is left running.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let Options { parts, data, console, overrides, replicas, binaries } = options;
+        let Options { parts, data, console, overrides, replicas, binaries, can_die } = options;
         let mut paths = Paths::find()?;
         let tools = install::ensure(&paths, &console).await?;
         let mut is_built = env::var_os(BUILT_VARIABLE).is_some();
@@ -128,6 +131,7 @@ impl Stack {
             console: &console,
             overrides: &overrides,
             replicas,
+            can_die,
         };
         let workers = match parts {
             Parts::Servers => None,

@@ -18,6 +18,9 @@ const READY_MAX: Duration = Duration::from_secs(60);
 /// Longer than a worker's own limit of its drain.
 const STOP_MAX: Duration = Duration::from_secs(25);
 
+/// As `common::crash` calls it.
+const CRASH_VARIABLE: &str = "BOXOFFICE_CRASH_DIR";
+
 /// A worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -84,6 +87,8 @@ pub struct Context<'a> {
     pub overrides: &'a [Override],
     /// Of each worker.
     pub replicas: usize,
+    /// Whether they can be told where to die.
+    pub can_die: bool,
 }
 
 impl Workers {
@@ -133,6 +138,16 @@ impl Workers {
         }
     }
 
+    /// One of them, to be replaced.
+    pub fn get_mut(&mut self, kind: Kind) -> &mut Worker {
+        match kind {
+            Kind::Order => &mut self.order,
+            Kind::Stock => &mut self.stock,
+            Kind::Notify => &mut self.notify,
+            Kind::Dlq => &mut self.dlq,
+        }
+    }
+
     /// Their processes, the payment provider's last.
     pub fn processes(&self) -> Vec<&Process> {
         let workers = Kind::ALL.into_iter().flat_map(|kind| self.all(kind));
@@ -179,6 +194,9 @@ async fn start_worker(
         spec = spec.arguments(["--set".to_owned(), format!("{key}={value}")]);
     }
     spec.stop_max = STOP_MAX;
+    if context.can_die {
+        spec.environment.push((CRASH_VARIABLE.to_owned(), directory.clone().into()));
+    }
     let mut migrate = Command::new(&spec.program);
     migrate.args(&spec.arguments).arg("migrate").current_dir(&directory);
     command::run(&format!("{name} migrate"), &mut migrate).await?;

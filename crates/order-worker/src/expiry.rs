@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::backoff::jitter;
+use common::crash::{self, Boundary};
 use common::pipeline::LocalQueue;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -17,6 +18,9 @@ use crate::config::ExpiryConfig;
 use crate::domain::Message;
 use crate::metric;
 use crate::store::Store;
+
+/// Its name among the points where a process can die.
+const PLACE: &str = "expiry";
 
 /// What the sweep works with.
 pub struct Sweep {
@@ -46,6 +50,9 @@ impl Sweep {
         while !stop.is_cancelled() {
             let due = self.store.due(from, limit).await?;
             let count = due.orders.len();
+            if count > 0 {
+                crash::at(Boundary::Found, PLACE);
+            }
             let answers: FuturesUnordered<_> = due
                 .orders
                 .into_iter()

@@ -8,6 +8,7 @@
 mod archive;
 mod bad_messages;
 mod books;
+mod crashes;
 mod messages;
 mod orders;
 mod outages;
@@ -21,9 +22,20 @@ mod wait;
 
 use stage::Stage;
 use tap::Tap;
+use tokio::sync::Mutex;
+
+/// Each test has the machine to itself.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_may_die_anywhere() {
+    let _turn = TURN.lock().await;
+    Box::pin(crashes::harm_nobody()).await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_messages_repeats_and_outages_lose_no_order_and_change_none() {
+    let _turn = TURN.lock().await;
     let mut stage = Box::pin(Stage::start()).await;
     let tap = Tap::start(&stage).await;
     stage.step("bad messages");

@@ -43,10 +43,29 @@ impl Orders {
         assert!(status.is_success(), "{order_no}: {answer}");
     }
 
+    /// As [`Orders::ask`], of a worker that may be dead.
+    pub(crate) async fn try_ask(
+        &self,
+        key: &str,
+        body: &Value,
+    ) -> reqwest::Result<(StatusCode, Value)> {
+        let request = self.http.post(&self.url).header("Idempotency-Key", key).json(body);
+        self.try_send(request).await
+    }
+
+    /// As [`Orders::cancel`], of a worker that may be dead.
+    pub(crate) async fn try_cancel(&self, order_no: &str) -> reqwest::Result<(StatusCode, Value)> {
+        self.try_send(self.http.post(format!("{}/{order_no}/cancel", self.url))).await
+    }
+
     async fn send(&self, request: RequestBuilder) -> (StatusCode, Value) {
-        let answer = request.bearer_auth(&self.token).send().await.expect("order-worker answers");
+        self.try_send(request).await.expect("order-worker answers")
+    }
+
+    async fn try_send(&self, request: RequestBuilder) -> reqwest::Result<(StatusCode, Value)> {
+        let answer = request.bearer_auth(&self.token).send().await?;
         let status = answer.status();
-        (status, answer.json().await.expect("its answers are JSON"))
+        Ok((status, answer.json().await?))
     }
 }
 

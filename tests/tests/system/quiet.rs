@@ -10,7 +10,7 @@ use crate::tap::Tap;
 use crate::wait::{LIMIT, until};
 
 /// Which group takes which topic.
-const TAKERS: [(&str, &str); 8] = [
+pub(crate) const TAKERS: [(&str, &str); 8] = [
     (topics::ORDER_INTAKE_GROUP, topics::ORDER_TOPIC),
     (topics::STOCK_ORDER_GROUP, topics::ORDER_TOPIC),
     (topics::ORDER_STOCK_GROUP, topics::STOCK_TOPIC),

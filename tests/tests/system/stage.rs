@@ -41,12 +41,18 @@ pub(crate) struct Stage {
 impl Stage {
     /// Once this returns, the show can be bought.
     pub(crate) async fn start() -> Self {
+        Self::start_with(SHOW, Options::default()).await
+    }
+
+    /// The same with another show (a path from the root), whose session [`SESSION`] has [`FLOOR`].
+    pub(crate) async fn start_with(show: &str, options: Options) -> Self {
         let started = Instant::now();
-        // What the test's own consumers say is shown when it fails.
-        tracing_subscriber::fmt().with_env_filter(LOG).with_test_writer().init();
+        // What the test's own consumers say is shown when it fails. Another test of this process may
+        // have done so, too.
+        let _ = tracing_subscriber::fmt().with_env_filter(LOG).with_test_writer().try_init();
         // Another test of this process may have done so.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let stack = Box::pin(Stack::start(Options::default())).await;
+        let stack = Box::pin(Stack::start(options)).await;
         let stack = stack.unwrap_or_else(|error| panic!("the stack does not start: {error}"));
         let config = RocketConfig {
             name_server: stack.servers.name_server.clone(),
@@ -60,7 +66,7 @@ impl Stage {
             .expect("the address is sound");
         let console = Console::stderr();
         let stage = Self { stack, bus: Arc::new(bus), orders, http, database, console, started };
-        let show = tests::root().join(SHOW);
+        let show = tests::root().join(show);
         stage.operator(&["show", "load", &show.to_string_lossy(), "--open"]).await;
         // It names its sale only when it knows one.
         stage.until_ready().await;
@@ -81,10 +87,15 @@ impl Stage {
     /// # Panics
     /// When it does not end with 0.
     pub(crate) async fn operator(&self, arguments: &[&str]) -> String {
+        let answer = self.try_operator(arguments).await;
+        answer.unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
+    }
+
+    /// Runs `boxoffice`, which may ask a worker that is dead.
+    pub(crate) async fn try_operator(&self, arguments: &[&str]) -> Result<String, devstack::Error> {
         let mut boxoffice = Command::new(self.stack.paths.binary("boxoffice"));
         boxoffice.args(arguments).envs(self.stack.operator_environment());
-        let answer = command::output("boxoffice", &mut boxoffice).await;
-        answer.unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
+        command::output("boxoffice", &mut boxoffice).await
     }
 
     /// Publishes all at once: the messages of one topic are one batch, in this order.

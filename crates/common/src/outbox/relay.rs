@@ -12,6 +12,7 @@ use super::{Outbox, Row};
 use crate::backoff::Backoff;
 use crate::bus::{PublishError, Publisher};
 use crate::config::OutboxConfig;
+use crate::crash::{self, Boundary};
 use crate::metric;
 use crate::readiness::Dependency;
 
@@ -19,6 +20,9 @@ use crate::readiness::Dependency;
 const MARKS_MAX: usize = 1_024;
 /// Rows that are marked without waiting for more.
 const MARK_BATCH_MAX: usize = 1_024;
+
+/// Its name among the points where a process can die.
+const PLACE: &str = "relay";
 
 /// Publishes rows that their writers hand over, in batches, then marks them.
 #[derive(Clone)]
@@ -161,7 +165,9 @@ async fn publish(
             return sent;
         }
         let messages = batch.iter().map(|leased| leased.row.to_message(&shared.producer)).collect();
+        crash::at(Boundary::Publishing, PLACE);
         let answers = shared.publisher.publish(messages).await;
+        crash::at(Boundary::Published, PLACE);
         let mut away = Vec::new();
         let mut reason = None;
         for (leased, answer) in batch.into_iter().zip(answers) {

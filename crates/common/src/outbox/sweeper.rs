@@ -10,6 +10,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{Outbox, Relay};
 use crate::config::{InboxConfig, OutboxConfig};
+use crate::crash::{self, Boundary};
 use crate::inbox::Inbox;
 use crate::{backoff, clock, metric};
 
@@ -18,6 +19,9 @@ const PURGE_BATCHES_MAX: u32 = 4;
 
 /// How long nobody looks for what is old, once all that was old is gone.
 const PURGE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Its name among the points where a process can die.
+const PLACE: &str = "outbox-sweeper";
 
 /// What one worker's sweeper works on.
 pub struct Sweeper {
@@ -67,6 +71,7 @@ impl Sweeper {
             let count = rows.len();
             if count > 0 {
                 metrics::counter!(metric::OUTBOX_SWEPT).increment(count as u64);
+                crash::at(Boundary::Found, PLACE);
             }
             self.relay.take(rows, claimed_at).await;
             if (count as i64) < limit {

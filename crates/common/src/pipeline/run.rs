@@ -14,6 +14,7 @@ use super::{
     Runtime, StoreError,
 };
 use crate::bus::{Bus, BusError, Subscription};
+use crate::crash::{self, Boundary};
 use crate::decision::Undecided;
 use crate::life::Tasks;
 use crate::metric;
@@ -135,6 +136,7 @@ impl<A: Aggregate> Pipeline<A> {
         if !self.runtime.give_back(&self.group, progress.backs).await {
             return;
         }
+        crash::at(Boundary::Acknowledging, &self.group);
         for ack in acks {
             ack.ack();
         }
@@ -173,6 +175,7 @@ impl<A: Aggregate> Pipeline<A> {
         keys: &[A::Key],
     ) -> Result<(), StoreError> {
         let (folded, loaded) = self.decide(progress, keys).await?;
+        crash::at(Boundary::Decided, &self.group);
         let mut changes = Vec::with_capacity(folded.len());
         let mut answers = HashMap::with_capacity(folded.len());
         let mut done = Vec::new();
@@ -186,6 +189,7 @@ impl<A: Aggregate> Pipeline<A> {
         }
         let committed_at = Instant::now();
         let results = self.apply(changes).await?;
+        crash::at(Boundary::Committed, &self.group);
         let mut failed = Vec::new();
         for (change, result) in results {
             match result {
@@ -235,6 +239,7 @@ impl<A: Aggregate> Pipeline<A> {
             in_hand.iter().flat_map(|(_, items)| items.iter().filter_map(Item::event_id)).collect();
         let load = Load { group: &self.group, keys: &requested, events: &events };
         let loaded = self.aggregate.load(load).await?;
+        crash::at(Boundary::Loaded, &self.group);
         let state_of = |key: &A::Key| {
             loaded.states.get(key).expect("load answers a state for each key that was asked for")
         };
@@ -327,6 +332,7 @@ impl<A: Aggregate> Pipeline<A> {
             settle.push((change.key.clone(), state));
             self.aggregate.committed(change);
         }
+        crash::at(Boundary::Settling, &self.group);
         let pairs: Vec<_> = settle.iter().map(|(key, state)| (key, state)).collect();
         let mut backoff = self.runtime.backoff();
         while let Err(error) = self.aggregate.settle(&loaded.facts, &pairs).await {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{GiveBack, Runtime, StoreError, Unreadable};
 use crate::bus::{Bus, BusError, Consumer, IncomingMessage, Subscription};
+use crate::crash::{self, Boundary};
 use crate::life::Tasks;
 use crate::metric;
 
@@ -81,6 +82,7 @@ impl<S: Sink> SinkPipeline<S> {
             let (messages, ack) = delivery.into_parts();
             let count = messages.len() as u64;
             if self.process(messages).await {
+                crash::at(Boundary::Acknowledging, &self.subscription.group);
                 ack.ack();
                 let group = self.subscription.group.to_string();
                 metrics::counter!(metric::MESSAGES_CONSUMED, "group" => group).increment(count);
@@ -109,8 +111,9 @@ impl<S: Sink> SinkPipeline<S> {
             if part.is_empty() {
                 continue;
             }
+            crash::at(Boundary::Decided, group);
             match self.sink.store(group, &records[part.clone()]).await {
-                Ok(()) => {}
+                Ok(()) => crash::at(Boundary::Committed, group),
                 Err(StoreError::Data(cause)) if part.len() == 1 => {
                     backs.push(self.runtime.retry(origins[part.start].clone(), cause));
                 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use common::backoff::Backoff;
 use common::clock;
+use common::crash::{self, Boundary};
 use common::pipeline::{CallError, LocalQueue, StoreError};
 use common::readiness::{Dependency, Need, Readiness};
 use futures::StreamExt as _;
@@ -134,7 +135,10 @@ impl Office {
             if request.valid_until.is_some_and(|limit| limit <= clock::now()) {
                 break Outcome::Overdue;
             }
-            match self.attempt(&request).await {
+            crash::at(Boundary::Calling, self.name.as_str());
+            let tried = self.attempt(&request).await;
+            crash::at(Boundary::Called, self.name.as_str());
+            match tried {
                 Tried::Ended(outcome) => break outcome,
                 Tried::Away => {
                     let pause = tokio::time::sleep(backoff.next_delay());

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::backoff;
+use common::crash::{self, Boundary};
 use common::pipeline::StoreError;
 use contracts::{Channel, NotificationId};
 use tokio::time::Instant;
@@ -12,6 +13,9 @@ use crate::config::DeliveryConfig;
 use crate::handlers::request_of;
 use crate::metric;
 use crate::store::{Claimed, Store};
+
+/// Its name among the points where a process can die.
+const PLACE: &str = "delivery-sweeper";
 
 /// Claims the calls that are due: those of a later attempt, and those that nobody has made.
 pub struct Sweeper {
@@ -56,6 +60,7 @@ impl Sweeper {
             if count > 0 {
                 metrics::counter!(metric::SWEPT, "channel" => channel.as_str())
                     .increment(count as u64);
+                crash::at(Boundary::Found, PLACE);
             }
             let until = claimed_at + self.store.call_lease() / 2;
             for call in claimed {

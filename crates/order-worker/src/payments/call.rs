@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::backoff;
+use common::crash::{self, Boundary};
 use common::pipeline::CallError;
 
 use super::config::PaymentConfig;
@@ -42,6 +43,7 @@ impl Desk {
     /// When the order can't be told (the database is away), nothing is recorded: the lease runs
     /// out, and the provider is asked again under the same id.
     pub(super) async fn attempt(self, job: Job) -> Job {
+        crash::at(Boundary::Calling, name(job.call.kind));
         let outcome = match self.gateways.of(&job.call.method) {
             Some(gateway) => self.ask(gateway.as_ref(), &job).await,
             None => {
@@ -49,6 +51,7 @@ impl Desk {
                 self.conclude(&job, Err(GatewayError::Unknown(reason)))
             }
         };
+        crash::at(Boundary::Called, name(job.call.kind));
         match outcome {
             Outcome::Answer(message) => self.tell(&job, message).await,
             Outcome::Later { reason } => self.put_off(&job, &reason).await,

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use common::crash::{self, Boundary};
 use common::{backoff, clock};
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +13,8 @@ use super::ledger::Ledger;
 use super::metric;
 use crate::store::ParkedEvent;
 
+/// Its name among the points where a process can die.
+const PLACE: &str = "parked-sweeper";
 /// Events looked at in one sweep.
 const BATCH_MAX: i64 = 100;
 
@@ -58,6 +61,9 @@ impl Parked {
                 return;
             }
         };
+        if !events.is_empty() {
+            crash::at(Boundary::Found, PLACE);
+        }
         for event in events {
             match self.callbacks.apply(self.ledger.as_ref(), &event.body).await {
                 Ok(Taken::Applied) => tracing::info!(

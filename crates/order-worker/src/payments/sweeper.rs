@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::backoff;
+use common::crash::{self, Boundary};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::call::Job;
 use super::gateway::Gateways;
 use super::ledger::Ledger;
+
+/// Its name among the points where a process can die.
+const PLACE: &str = "call-sweeper";
 
 pub(super) struct Sweep {
     pub(super) ledger: Arc<dyn Ledger>,
@@ -43,6 +47,9 @@ impl Sweep {
                     return;
                 }
             };
+            if !claimed.is_empty() {
+                crash::at(Boundary::Found, PLACE);
+            }
             let full = i64::try_from(claimed.len()).is_ok_and(|count| count >= self.batch_max);
             for claimed in claimed {
                 let attempts = u32::try_from(claimed.attempts).unwrap_or_default();

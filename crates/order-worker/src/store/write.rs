@@ -16,9 +16,9 @@ mod work;
 
 use heads::{INSERT_ORDERS, UPDATE_ORDERS, bind_inserts, bind_updates};
 use heads::{insert_orders, update_orders};
-use money::{UPSERT_PAYMENTS, bind_payments, changed_payments, changed_refunds};
-use money::{upsert_payments, upsert_refunds};
-use work::{Ledger, write_work};
+use money::{UPSERT_PAYMENTS, bind_payments, changed_payments, upsert_payments};
+use money::{UPSERT_REFUNDS, bind_refunds, changed_refunds, upsert_refunds};
+use work::{Ledger, write_work, write_work_with};
 
 /// One key's rows.
 struct Unit<'a> {
@@ -68,10 +68,6 @@ pub(super) async fn write_whole(
     lease: Duration,
 ) -> Result<bool, sqlx::Error> {
     let units: Vec<(usize, &Unit<'_>)> = batch.units.iter().enumerate().collect();
-    let work = Ledger::of(&units);
-    if !work.is_empty() || !changed_refunds(&units).is_empty() {
-        return Ok(false);
-    }
     let mut whole = Whole::new();
     let new = batch.new_orders();
     if !new.is_empty() {
@@ -88,6 +84,13 @@ pub(super) async fn write_whole(
     let payments = changed_payments(&units);
     if !payments.is_empty() {
         let _ = bind_payments(whole.part("paid", UPSERT_PAYMENTS), &payments);
+    }
+    let refunds = changed_refunds(&units);
+    if !refunds.is_empty() {
+        let _ = bind_refunds(whole.part("refunded", UPSERT_REFUNDS), &refunds);
+    }
+    if !write_work_with(&mut whole, Ledger::of(&units), lease) {
+        return Ok(false);
     }
     let rows: Vec<&outbox::Row> = units.iter().flat_map(|(_, unit)| &unit.change.rows).collect();
     outbox.insert_with(&mut whole, &rows, lease);

@@ -13,7 +13,7 @@ pub(super) const UPSERT_PAYMENTS: &str = "\
       provider_payment_id = excluded.provider_payment_id, captured = excluded.captured, \
       reason = excluded.reason, updated_at = now()";
 
-const UPSERT_REFUNDS: &str = "\
+pub(super) const UPSERT_REFUNDS: &str = "\
     INSERT INTO orders.refunds AS r (order_no, seq, session_id, payment_seq, amount, currency, \
       status, reason) \
     SELECT t.* FROM unnest($1::text[], $2::int2[], $3::int8[], $4::int2[], $5::numeric[], \
@@ -89,8 +89,13 @@ pub(super) async fn upsert_refunds(
     if changed.is_empty() {
         return Ok(());
     }
-    let column = Column(&changed);
-    sqlx::query(UPSERT_REFUNDS)
+    bind_refunds(sqlx::query(UPSERT_REFUNDS), &changed).execute(connection).await?;
+    Ok(())
+}
+
+pub(super) fn bind_refunds<B: Bind>(upsert: B, changed: &[ChangedRefund<'_>]) -> B {
+    let column = Column(changed);
+    upsert
         .bind(column.of(|(order, _, _, _)| order.order_no.as_str()))
         .bind(column.of(|(_, seq, _, _)| *seq))
         .bind(column.of(|(order, _, _, _)| order.session_id.get()))
@@ -99,7 +104,4 @@ pub(super) async fn upsert_refunds(
         .bind(column.of(|(order, _, _, _)| order.currency.to_string()))
         .bind(column.of(|(_, _, _, refund)| refund.status as i16))
         .bind(column.of(|(_, _, _, refund)| refund.reason.as_str()))
-        .execute(connection)
-        .await?;
-    Ok(())
 }

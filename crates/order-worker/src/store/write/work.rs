@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use common::postgres::{Bind, Whole};
 use sqlx::PgConnection;
 
 use super::{Column, Unit};
@@ -28,8 +29,11 @@ const INSERT_RECEIPTS: &str = "\
 pub(super) struct Ledger<'a> {
     starts: BTreeMap<&'a str, &'a Call>,
     ends: Vec<&'a str>,
-    receipts: HashMap<(&'a str, &'a str), (&'a str, &'a str, &'a [u8])>,
+    receipts: Receipts<'a>,
 }
+
+/// By provider and event: order number, kind and body.
+type Receipts<'a> = HashMap<(&'a str, &'a str), (&'a str, &'a str, &'a [u8])>;
 
 impl<'a> Ledger<'a> {
     pub(super) fn of(hits: &[(usize, &Unit<'a>)]) -> Self {
@@ -56,9 +60,28 @@ impl<'a> Ledger<'a> {
         ledger
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.starts.is_empty() && self.ends.is_empty() && self.receipts.is_empty()
+    /// Whether one statement can write it: what ends a call and starts it again takes two.
+    fn is_one_statement(&self) -> bool {
+        !self.ends.iter().any(|end| self.starts.contains_key(end))
     }
+}
+
+/// Adds the batch's work to the statement; false when it can't be said in one.
+pub(super) fn write_work_with(whole: &mut Whole, ledger: Ledger<'_>, lease: Duration) -> bool {
+    if !ledger.is_one_statement() {
+        return false;
+    }
+    let Ledger { starts, ends, receipts } = ledger;
+    if !ends.is_empty() {
+        let _ = whole.part("ended", DELETE_CALLS).bind(ends);
+    }
+    if !starts.is_empty() {
+        let _ = bind_calls(whole.part("called", INSERT_CALLS), starts, lease);
+    }
+    if !receipts.is_empty() {
+        let _ = bind_receipts(whole.part("received", INSERT_RECEIPTS), receipts);
+    }
+    true
 }
 
 pub(super) async fn write_work(
@@ -71,31 +94,29 @@ pub(super) async fn write_work(
         sqlx::query(DELETE_CALLS).bind(ends).execute(&mut *connection).await?;
     }
     if !starts.is_empty() {
-        let calls: Vec<&Call> = starts.into_values().collect();
-        insert_calls(connection, &calls, lease).await?;
+        bind_calls(sqlx::query(INSERT_CALLS), starts, lease).execute(&mut *connection).await?;
     }
     if !receipts.is_empty() {
-        let receipts: Vec<_> = receipts.into_iter().collect();
-        let column = Column(&receipts);
-        sqlx::query(INSERT_RECEIPTS)
-            .bind(column.of(|((provider, _), _)| *provider))
-            .bind(column.of(|((_, event_id), _)| *event_id))
-            .bind(column.of(|(_, (order_no, _, _))| *order_no))
-            .bind(column.of(|(_, (_, kind, _))| *kind))
-            .bind(column.of(|(_, (_, _, body))| *body))
-            .execute(connection)
-            .await?;
+        bind_receipts(sqlx::query(INSERT_RECEIPTS), receipts).execute(connection).await?;
     }
     Ok(())
 }
 
-async fn insert_calls(
-    connection: &mut PgConnection,
-    calls: &[&Call],
-    lease: Duration,
-) -> Result<(), sqlx::Error> {
-    let column = Column(calls);
-    sqlx::query(INSERT_CALLS)
+fn bind_receipts<B: Bind>(insert: B, receipts: Receipts<'_>) -> B {
+    let receipts: Vec<_> = receipts.into_iter().collect();
+    let column = Column(&receipts);
+    insert
+        .bind(column.of(|((provider, _), _)| *provider))
+        .bind(column.of(|((_, event_id), _)| *event_id))
+        .bind(column.of(|(_, (order_no, _, _))| *order_no))
+        .bind(column.of(|(_, (_, kind, _))| *kind))
+        .bind(column.of(|(_, (_, _, body))| *body))
+}
+
+fn bind_calls<B: Bind>(insert: B, starts: BTreeMap<&str, &Call>, lease: Duration) -> B {
+    let calls: Vec<&Call> = starts.into_values().collect();
+    let column = Column(&calls);
+    insert
         .bind(column.of(|call| call.call_id.as_str()))
         .bind(column.of(|call| call.kind as i16))
         .bind(column.of(|call| call.order_no.as_str()))
@@ -106,7 +127,4 @@ async fn insert_calls(
         .bind(column.of(|call| call.amount.decimal()))
         .bind(column.of(|call| call.currency.to_string()))
         .bind(lease.as_secs_f64())
-        .execute(connection)
-        .await?;
-    Ok(())
 }
