@@ -30,6 +30,7 @@ pub const OUTBOX_DEAD: &str = "boxoffice_outbox_dead_total";
 /// `boxoffice load` reads it by this name, with its label `group`.
 pub const MESSAGES_WAITING: &str = "boxoffice_messages_waiting";
 pub const MESSAGES_CONSUMED: &str = "boxoffice_messages_consumed_total";
+pub const MESSAGES_REPEATED: &str = "boxoffice_messages_repeated_total";
 pub const MESSAGES_RETRIED: &str = "boxoffice_messages_retried_total";
 pub const MESSAGES_DEAD: &str = "boxoffice_messages_dead_total";
 pub const BATCH_MESSAGES: &str = "boxoffice_batch_messages";
@@ -50,6 +51,7 @@ pub const ALL: &[Metric] = &[
     counter(OUTBOX_DEAD, "Events that the broker refused for good"),
     gauge(MESSAGES_WAITING, "Messages that wait, retries that are due too, by consumer group"),
     counter(MESSAGES_CONSUMED, "Messages taken to their end, by consumer group"),
+    counter(MESSAGES_REPEATED, "Messages that had their effect before, by consumer group"),
     counter(MESSAGES_RETRIED, "Messages given back to be tried again, by consumer group"),
     counter(MESSAGES_DEAD, "Messages sent to the dead-letter queue, by consumer group"),
     histogram(BATCH_MESSAGES, "Messages per batch, by consumer group"),

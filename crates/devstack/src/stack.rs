@@ -140,6 +140,39 @@ impl Stack {
         Ok(Self { workers, servers, tokens, paths, tools, run })
     }
 
+    /// Starts another member of the worker's groups; once this returns, it is ready.
+    ///
+    /// # Errors
+    /// It does not come up.
+    ///
+    /// # Panics
+    /// Without workers.
+    pub async fn add(&mut self, kind: Kind) -> Result<(), Error> {
+        let context = Context {
+            servers: &self.servers,
+            tokens: &self.tokens,
+            paths: &self.paths,
+            run: &self.run,
+            console: &Console::quiet(),
+            overrides: &[],
+            replicas: 1,
+            can_die: false,
+        };
+        let workers = self.workers.as_mut().expect("a stack with workers");
+        Box::pin(workers.add(context, kind)).await
+    }
+
+    /// Drains and ends the member that was added last.
+    ///
+    /// # Panics
+    /// When none was added.
+    pub async fn remove(&mut self, kind: Kind) {
+        let more = &mut self.workers.as_mut().expect("a stack with workers").more;
+        let place = more.iter().rposition(|(other, _)| *other == kind).expect("one was added");
+        let (_, worker) = more.remove(place);
+        worker.process.stop().await;
+    }
+
     /// All processes: workers first, then servers.
     pub fn processes(&self) -> Vec<&Process> {
         let workers = self.workers.iter().flat_map(Workers::processes);

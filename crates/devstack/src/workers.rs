@@ -18,6 +18,7 @@ const READY_MAX: Duration = Duration::from_secs(60);
 /// Longer than a worker's own limit of its drain.
 const STOP_MAX: Duration = Duration::from_secs(25);
 
+const TOKENS_FILE: &str = "tokens.toml";
 /// As `common::crash` calls it.
 const CRASH_VARIABLE: &str = "BOXOFFICE_CRASH_DIR";
 
@@ -98,7 +99,7 @@ impl Workers {
     /// # Errors
     /// The first one that does not come up; the others are ended.
     pub async fn start(context: Context<'_>) -> Result<Self, Error> {
-        let tokens_file = context.run.path().join("tokens.toml");
+        let tokens_file = context.run.path().join(TOKENS_FILE);
         write(&tokens_file, &context.tokens.file())?;
         let sandbox_port = ports::free()?;
         let worker = |kind: Kind| {
@@ -111,15 +112,24 @@ impl Workers {
             worker(Kind::Notify),
             worker(Kind::Dlq),
         )?;
-        let mut more = Vec::new();
-        for number in 2..=context.replicas {
+        let mut workers = Self { order, stock, notify, dlq, sandbox, more: Vec::new() };
+        for _ in 1..context.replicas {
             for kind in Kind::ALL {
-                let name = format!("{}-{number}", kind.name());
-                let start = start_worker(context, kind, &name, &tokens_file, sandbox_port);
-                more.push((kind, Box::pin(start).await?));
+                workers.add(context, kind).await?;
             }
         }
-        Ok(Self { order, stock, notify, dlq, sandbox, more })
+        Ok(workers)
+    }
+
+    /// Starts another member of the worker's groups.
+    pub(crate) async fn add(&mut self, context: Context<'_>, kind: Kind) -> Result<(), Error> {
+        let name = format!("{}-{}", kind.name(), self.all(kind).len() + 1);
+        let tokens_file = context.run.path().join(TOKENS_FILE);
+        let sandbox_port = self.sandbox.api.rsplit(':').next().and_then(|port| port.parse().ok());
+        let sandbox_port = sandbox_port.expect("its address ends with its port");
+        let start = start_worker(context, kind, &name, &tokens_file, sandbox_port);
+        self.more.push((kind, Box::pin(start).await?));
+        Ok(())
     }
 
     /// All members of a group.

@@ -3,7 +3,8 @@
 //! What is accepted faster than it can be decided piles up in the broker, where every order waits
 //! behind all others. So each committed step says how long its order had waited for it; when even
 //! the quickest one of the last moment waited longer than the limit, a share of new orders is
-//! turned away at the door, growing with the backlog. While nothing is decided at all (a worker or
+//! turned away at the door, growing with the backlog. So it is when a request waits for half the
+//! limit until it is looked at, because its caller waits with it. While nothing is decided at all (a worker or
 //! the broker is away) orders are let in: they are safe in the tables.
 
 use std::sync::Arc;
@@ -56,9 +57,10 @@ impl Admission {
         }
     }
 
-    /// Whether one more order is let in.
-    pub fn admits(&self) -> bool {
-        let share = self.share_refused(millis(self.0.started.elapsed()));
+    /// Whether one more order is let in, when requests wait `queued` until they are looked at.
+    pub fn admits(&self, queued: Duration) -> bool {
+        let now_ms = millis(self.0.started.elapsed());
+        let share = self.share_refused(now_ms).max(self.share_of(2 * millis(queued)));
         share <= 0.0 || rand::random::<f64>() >= share
     }
 
@@ -81,9 +83,13 @@ impl Admission {
                 shared.backlog_ms.store(0, Ordering::Relaxed);
             }
         }
-        let backlog_ms = shared.backlog_ms.load(Ordering::Relaxed) as f64;
-        let limit_ms = shared.limit_ms as f64;
-        ((backlog_ms - limit_ms) / limit_ms).clamp(0.0, 1.0)
+        self.share_of(shared.backlog_ms.load(Ordering::Relaxed))
+    }
+
+    /// None up to the limit, all from twice the limit on.
+    fn share_of(&self, backlog_ms: u64) -> f64 {
+        let limit_ms = self.0.limit_ms as f64;
+        ((backlog_ms as f64 - limit_ms) / limit_ms).clamp(0.0, 1.0)
     }
 }
 
@@ -133,6 +139,13 @@ mod tests {
         assert_eq!(door.share_refused(200), 1.0);
         saw(&door, 10);
         assert_eq!(door.share_refused(300), 0.0);
+    }
+
+    #[test]
+    fn requests_that_wait_long_are_turned_away_at_the_door() {
+        let door = door();
+        assert!((0..100).all(|_| door.admits(Duration::from_millis(250))));
+        assert!((0..100).all(|_| !door.admits(Duration::from_millis(500))));
     }
 
     #[test]

@@ -23,11 +23,13 @@ mod table;
 
 const SHOW: &str = "tests/tests/system/crashes/show.toml";
 /// Work that a dead process has left behind is found again soon, and nobody waits long to expire.
-const SETTINGS: [(Kind, &str, &str); 11] = [
+const SETTINGS: [(Kind, &str, &str); 13] = [
     (Kind::Order, "outbox.lease_ms", "2000"),
     (Kind::Order, "outbox.backoff_max_ms", "500"),
     (Kind::Stock, "outbox.lease_ms", "2000"),
     (Kind::Stock, "outbox.backoff_max_ms", "500"),
+    (Kind::Dlq, "outbox.lease_ms", "2000"),
+    (Kind::Dlq, "outbox.backoff_max_ms", "500"),
     (Kind::Order, "payments.call_timeout_ms", "1000"),
     (Kind::Order, "payments.call_lease_ms", "3000"),
     (Kind::Order, "payments.sweep_interval_ms", "500"),

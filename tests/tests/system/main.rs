@@ -15,9 +15,11 @@ mod outages;
 mod quiet;
 mod readiness;
 mod repeats;
+mod restarts;
 mod stage;
 mod tap;
 mod too_early;
+mod traffic;
 mod wait;
 
 use stage::Stage;
@@ -44,6 +46,8 @@ async fn bad_messages_repeats_and_outages_lose_no_order_and_change_none() {
     Box::pin(repeats::change_nothing(&stage, &tap)).await;
     stage.step("messages before their order");
     Box::pin(too_early::do_no_harm(&stage)).await;
+    stage.step("workers end and come back");
+    Box::pin(restarts::lose_no_order(&mut stage)).await;
     tap.end();
     for part in outages::Part::ALL {
         stage.step(&format!("{part:?} away"));

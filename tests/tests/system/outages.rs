@@ -5,11 +5,9 @@ use devstack::process::Process;
 use devstack::servers::Servers;
 use devstack::workers::Kind;
 
-use self::traffic::Traffic;
 use crate::stage::Stage;
+use crate::traffic::Traffic;
 use crate::wait::{LIMIT, until};
-
-mod traffic;
 
 /// So many orders are accepted before, while (where they can be) and after a part is away.
 const ORDERS: usize = 25;

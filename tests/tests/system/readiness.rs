@@ -29,21 +29,28 @@ impl Readiness {
 
 impl Stage {
     pub(crate) async fn readiness(&self, kind: Kind) -> Readiness {
+        self.try_readiness(kind).await.expect("an admin port always answers")
+    }
+
+    /// Of a worker that may be about to start.
+    async fn try_readiness(&self, kind: Kind) -> reqwest::Result<Readiness> {
         let url = format!("{}/ready", self.workers().get(kind).admin);
-        let answer = self.http.get(url).send().await.expect("an admin port always answers");
+        let answer = self.http.get(url).send().await?;
         let status = answer.status();
-        let readiness: Readiness = answer.json().await.expect("readiness is JSON");
+        let readiness: Readiness = answer.json().await?;
         assert_eq!(status.is_success(), readiness.ready, "{kind:?}: {status}, {readiness:?}");
-        readiness
+        Ok(readiness)
     }
 
     /// Returns when every worker is ready and has all that it uses.
     pub(crate) async fn until_ready(&self) {
         for kind in Kind::ALL {
             until(&format!("{kind:?} is ready"), LIMIT, async || {
-                let readiness = self.readiness(kind).await;
-                let all_up = readiness.dependencies.iter().all(|known| known.up);
-                if readiness.ready && all_up { Ok(()) } else { Err(format!("{readiness:?}")) }
+                let readiness = self.try_readiness(kind).await;
+                let is_ready = readiness.as_ref().is_ok_and(|readiness| {
+                    readiness.ready && readiness.dependencies.iter().all(|known| known.up)
+                });
+                if is_ready { Ok(()) } else { Err(format!("{readiness:?}")) }
             })
             .await;
         }

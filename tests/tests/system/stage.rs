@@ -109,12 +109,17 @@ impl Stage {
     pub(crate) async fn attempts_failed(&self) -> f64 {
         let mut sum = 0.0;
         for kind in Kind::ALL {
-            let url = format!("{}/metrics", self.workers().get(kind).admin);
-            let answer = self.http.get(url).send().await.expect("an admin port answers");
-            let text = answer.text().await.expect("metrics are text");
-            sum += counted(&text, metric::MESSAGES_RETRIED) + counted(&text, metric::MESSAGES_DEAD);
+            sum += self.count(kind, metric::MESSAGES_RETRIED).await;
+            sum += self.count(kind, metric::MESSAGES_DEAD).await;
         }
         sum
+    }
+
+    /// What a worker's counter has come to since it started.
+    pub(crate) async fn count(&self, kind: Kind, metric: &str) -> f64 {
+        let url = format!("{}/metrics", self.workers().get(kind).admin);
+        let answer = self.http.get(url).send().await.expect("an admin port answers");
+        counted(&answer.text().await.expect("metrics are text"), metric)
     }
 
     /// # Panics

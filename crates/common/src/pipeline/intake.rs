@@ -137,7 +137,7 @@ impl<A: Aggregate> Intake<A> {
     }
 
     fn take_local(&mut self, entries: Vec<LocalEntry<A>>) {
-        self.items.extend(entries.into_iter().map(|LocalEntry { key, message, slot }| Item {
+        self.items.extend(entries.into_iter().map(|LocalEntry { key, message, slot, .. }| Item {
             key,
             message,
             origin: Origin::Local(slot),

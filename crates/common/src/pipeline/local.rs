@@ -1,6 +1,9 @@
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Aggregate;
@@ -28,6 +31,7 @@ pub(super) struct LocalEntry<A: Aggregate> {
     pub(super) key: A::Key,
     pub(super) message: A::Message,
     pub(super) slot: Slot<A::Reply>,
+    since: Instant,
 }
 
 /// The in-process subscription: bounded, answers each caller after the commit.
@@ -35,6 +39,8 @@ pub struct LocalQueue<A: Aggregate> {
     sender: mpsc::Sender<LocalEntry<A>>,
     receiver: Mutex<mpsc::Receiver<LocalEntry<A>>>,
     stop: CancellationToken,
+    /// How long the first one of those that were taken last had waited.
+    waited_ms: AtomicU64,
 }
 
 impl<A: Aggregate> Debug for LocalQueue<A> {
@@ -47,7 +53,12 @@ impl<A: Aggregate> LocalQueue<A> {
     /// A queue that holds at most `queue_max` waiting messages.
     pub fn new(queue_max: usize) -> Self {
         let (sender, receiver) = mpsc::channel(queue_max);
-        Self { sender, receiver: Mutex::new(receiver), stop: CancellationToken::new() }
+        Self {
+            sender,
+            receiver: Mutex::new(receiver),
+            stop: CancellationToken::new(),
+            waited_ms: AtomicU64::new(0),
+        }
     }
 
     /// Decides `message` and answers once the decision has committed; never waits for room.
@@ -74,7 +85,7 @@ impl<A: Aggregate> LocalQueue<A> {
         if self.stop.is_cancelled() {
             return Err(CallError::Draining);
         }
-        let entry = LocalEntry { key, message, slot };
+        let entry = LocalEntry { key, message, slot, since: Instant::now() };
         self.sender.send(entry).await.map_err(|_| CallError::Draining)?;
         answer.await.unwrap_or(Err(CallError::Draining))
     }
@@ -93,7 +104,7 @@ impl<A: Aggregate> LocalQueue<A> {
             return Err(CallError::Draining);
         }
         self.sender
-            .try_send(LocalEntry { key, message, slot })
+            .try_send(LocalEntry { key, message, slot, since: Instant::now() })
             .map_err(|_| CallError::Overloaded)?;
         Ok(answer)
     }
@@ -108,7 +119,10 @@ impl<A: Aggregate> LocalQueue<A> {
         let mut entries = Vec::new();
         tokio::select! {
             biased;
-            _ = async { self.receiver.lock().await.recv_many(&mut entries, limit).await } => entries,
+            _ = async { self.receiver.lock().await.recv_many(&mut entries, limit).await } => {
+                self.note(&entries);
+                entries
+            }
             () = self.stop.cancelled() => self.waiting(limit).await,
         }
     }
@@ -122,7 +136,24 @@ impl<A: Aggregate> LocalQueue<A> {
         {
             entries.push(entry);
         }
+        self.note(&entries);
         entries
+    }
+
+    fn note(&self, entries: &[LocalEntry<A>]) {
+        if let Some(first) = entries.first() {
+            let waited = u64::try_from(first.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.waited_ms.store(waited, Ordering::Relaxed);
+        }
+    }
+
+    /// How long a message waits until it is taken: as long as the last one did, not at all when
+    /// none waits.
+    pub fn wait(&self) -> Duration {
+        match self.is_empty() {
+            true => Duration::ZERO,
+            false => Duration::from_millis(self.waited_ms.load(Ordering::Relaxed)),
+        }
     }
 
     /// How many messages wait.

@@ -352,6 +352,7 @@ impl<A: Aggregate> Pipeline<A> {
             progress.pending.remove(key);
         }
         progress.forced.remove(key);
+        let mut repeated = 0;
         for (item, answer) in decided.into_iter().zip(answers) {
             match (item.origin, answer) {
                 (Origin::Local(slot), Answer::Decided(reply)) => {
@@ -367,9 +368,13 @@ impl<A: Aggregate> Pipeline<A> {
                         Undecided::Retry(cause) => self.runtime.retry(*incoming, cause),
                     });
                 }
-                (Origin::Local(_), Answer::Known)
-                | (Origin::Bus { .. }, Answer::Known | Answer::Decided(_)) => {}
+                (Origin::Bus { .. }, Answer::Known) => repeated += 1,
+                (Origin::Local(_), Answer::Known) | (Origin::Bus { .. }, Answer::Decided(_)) => {}
             }
+        }
+        if repeated > 0 {
+            metrics::counter!(metric::MESSAGES_REPEATED, "group" => self.group.to_string())
+                .increment(repeated);
         }
     }
 

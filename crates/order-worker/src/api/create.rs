@@ -65,7 +65,7 @@ pub(super) async fn create(
     ProblemJson(request): ProblemJson<CreateOrder>,
 ) -> Result<Response, Problem> {
     let idempotency_key = key::of(&headers)?;
-    if !api.admission.admits() {
+    if !api.admission.admits(api.queue.wait()) {
         metrics::counter!(metric::ORDERS_TURNED_AWAY).increment(1);
         return Err(Problem::overloaded());
     }

@@ -108,6 +108,23 @@ async fn unreadable(stage: &Stage) {
     stage.publish(vec![bare(topics::ORDER_TOPIC, tag, &key, "{\"orderNo\":")]).await;
     let archived = "SELECT count(*) FROM dlq.dead_letters WHERE order_no = $1";
     until_one(stage, "the dead letter is archived", archived, &key).await;
+    let id: String =
+        sqlx::query_scalar("SELECT id::text FROM dlq.dead_letters WHERE order_no = $1")
+            .bind(&key)
+            .fetch_one(&stage.database)
+            .await
+            .expect("the database answers");
+    // Its group can read it as little as before. Who asks again, because dlq-handler has died
+    // meanwhile, may hear that it is on its way.
+    let died_again = "SELECT count(*) FROM dlq.dead_letters WHERE order_no = $1 AND deaths > 1";
+    until("the replay is archived, too", LIMIT * 2, async || {
+        let replayed = stage.try_operator(&["dlq", "replay", &id]).await;
+        match count_of(stage, died_again, &key).await {
+            1 => Ok(()),
+            _ => Err(format!("{replayed:?}")),
+        }
+    })
+    .await;
 }
 
 async fn toggled(stage: &Stage) {
@@ -149,15 +166,16 @@ async fn ask(stage: &Stage, request: RequestBuilder) -> StatusCode {
 }
 
 async fn until_one(stage: &Stage, what: &str, count: &'static str, key: &str) {
-    until(what, LIMIT * 2, async || {
-        let count: i64 = sqlx::query_scalar(count)
-            .bind(key)
-            .fetch_one(&stage.database)
-            .await
-            .expect("the database answers");
-        if count == 1 { Ok(()) } else { Err(format!("{count} of {key}")) }
+    until(what, LIMIT * 2, async || match count_of(stage, count, key).await {
+        1 => Ok(()),
+        count => Err(format!("{count} of {key}")),
     })
     .await;
+}
+
+async fn count_of(stage: &Stage, count: &'static str, key: &str) -> i64 {
+    let count = sqlx::query_scalar(count).bind(key).fetch_one(&stage.database);
+    count.await.expect("the database answers")
 }
 
 fn buyer() -> i64 {

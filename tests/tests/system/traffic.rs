@@ -22,7 +22,7 @@ const PACE: Duration = Duration::from_millis(100);
 /// Orders in one batch of messages.
 const BATCH: usize = 2;
 
-pub(super) struct Traffic {
+pub(crate) struct Traffic {
     shared: Arc<Shared>,
     buyers: JoinSet<()>,
 }
@@ -37,7 +37,7 @@ struct Shared {
 }
 
 impl Traffic {
-    pub(super) fn start(stage: &Stage) -> Self {
+    pub(crate) fn start(stage: &Stage) -> Self {
         let shared = Arc::new(Shared::default());
         let mut buyers = JoinSet::new();
         for method in METHODS {
@@ -48,17 +48,17 @@ impl Traffic {
     }
 
     /// Returns when so many more orders were accepted by HTTP.
-    pub(super) async fn until_accepted(&mut self, more: usize) {
+    pub(crate) async fn until_accepted(&mut self, more: usize) {
         self.until_more("orders are accepted", more, |shared| &shared.accepted_by_http).await;
     }
 
     /// Returns when so many more requests were answered with 503.
-    pub(super) async fn until_turned_away(&mut self, more: usize) {
+    pub(crate) async fn until_turned_away(&mut self, more: usize) {
         self.until_more("requests are turned away", more, |shared| &shared.turned_away).await;
     }
 
     /// Lets every buyer finish; answers all orders that were accepted.
-    pub(super) async fn end(self) -> Vec<String> {
+    pub(crate) async fn end(self) -> Vec<String> {
         self.shared.is_over.store(true, Ordering::Relaxed);
         self.buyers.join_all().await;
         std::mem::take(&mut self.shared.accepted.lock().expect("no buyer panicked"))
@@ -94,12 +94,14 @@ impl Shared {
             let body = paid(wanted(common::testing::unique_number(), FLOOR, 1), method);
             let order_no = loop {
                 pace.tick().await;
-                match orders.ask(&key, &body).await {
-                    (StatusCode::ACCEPTED, answer) => break order_no(&answer),
-                    (StatusCode::SERVICE_UNAVAILABLE, _) => {
+                match orders.try_ask(&key, &body).await {
+                    Ok((StatusCode::ACCEPTED, answer)) => break order_no(&answer),
+                    Ok((StatusCode::SERVICE_UNAVAILABLE, _)) => {
                         self.turned_away.fetch_add(1, Ordering::Relaxed);
                     }
-                    (status, answer) => panic!("{status}: {answer}"),
+                    Ok((status, answer)) => panic!("{status}: {answer}"),
+                    // Nobody is there, or has just died.
+                    Err(_) => {}
                 }
             };
             self.accept([order_no]);
