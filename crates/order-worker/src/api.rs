@@ -26,6 +26,7 @@ mod cancel;
 pub mod code;
 mod create;
 mod docs;
+mod door;
 mod pages;
 mod path;
 mod pay;

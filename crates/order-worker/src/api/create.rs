@@ -10,13 +10,13 @@ use common::problem::{Problem, ProblemJson};
 use contracts::SessionId;
 
 use self::request::CreateOrder;
+use super::door::LetIn;
 use super::view::Accepted;
 use super::wait::Wait;
 use super::{Api, refusal};
 use crate::aggregate::Key;
 use crate::domain::{Message, NewOrder, Origin, Reply};
 use crate::handlers::request_hash;
-use crate::metric;
 
 mod key;
 pub(super) mod request;
@@ -60,15 +60,12 @@ pub(super) mod request;
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
     caller: Caller,
+    _: LetIn,
     wait: Wait,
     headers: HeaderMap,
     ProblemJson(request): ProblemJson<CreateOrder>,
 ) -> Result<Response, Problem> {
     let idempotency_key = key::of(&headers)?;
-    if !api.admission.admits(api.queue.wait()) {
-        metrics::counter!(metric::ORDERS_TURNED_AWAY).increment(1);
-        return Err(Problem::overloaded());
-    }
     let new = order_of(&api, request, caller.name(), idempotency_key)?;
     let key = Key::Creation {
         session_id: new.session_id,

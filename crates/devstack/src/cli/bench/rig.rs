@@ -22,7 +22,7 @@ const READY_MAX: Duration = Duration::from_secs(30);
 /// Everything has been decided and delivered by then, or something is wrong.
 const QUIET_MAX_S: &str = "120";
 /// Callers at once who come faster than they can be served.
-const CROWD: &str = "2048";
+const CROWD: &str = "1024";
 /// How often the sold-out show is tried until everybody is refused.
 const REFUSED_TRIES: u32 = 20;
 
