@@ -130,7 +130,8 @@ impl Points {
 
 fn append(path: &Path, point: &Point) -> io::Result<()> {
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    writeln!(file, "{point}")
+    // Whole lines, for whoever reads meanwhile.
+    file.write_all(format!("{point}\n").as_bytes())
 }
 
 /// Whether the file's first line is the point; then that line is gone, and so is a file without

@@ -162,15 +162,16 @@ impl Stack {
         Box::pin(workers.add(context, kind)).await
     }
 
-    /// Drains and ends the member that was added last.
+    /// Drains and ends the member that was added last; answers how it ended.
     ///
     /// # Panics
     /// When none was added.
-    pub async fn remove(&mut self, kind: Kind) {
+    pub async fn remove(&mut self, kind: Kind) -> ExitStatus {
         let more = &mut self.workers.as_mut().expect("a stack with workers").more;
         let place = more.iter().rposition(|(other, _)| *other == kind).expect("one was added");
         let (_, worker) = more.remove(place);
         worker.process.stop().await;
+        worker.process.exited().await
     }
 
     /// All processes: workers first, then servers.

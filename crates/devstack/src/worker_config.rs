@@ -17,6 +17,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) tokens_file: &'a Path,
     pub(crate) port_file: &'a Path,
     pub(crate) api_port: u16,
+    /// Where the payment provider calls back: one address for all members.
+    pub(crate) callback_port: u16,
     pub(crate) admin_port: u16,
     /// The payment provider.
     pub(crate) sandbox_port: u16,
@@ -63,7 +65,7 @@ fn redis(around: Surroundings<'_>) -> String {
 }
 
 fn payments(around: Surroundings<'_>) -> String {
-    let Surroundings { tokens, api_port, sandbox_port, .. } = around;
+    let Surroundings { tokens, callback_port, sandbox_port, .. } = around;
     format!(
         r#"
 [payments]
@@ -75,7 +77,7 @@ methods = [
 [payments.sandbox]
 url = "http://127.0.0.1:{sandbox_port}"
 merchant_key = "{key}"
-callback_url = "http://127.0.0.1:{api_port}/v1/payments/callback"
+callback_url = "http://127.0.0.1:{callback_port}/v1/payments/callback"
 callback_secrets = ["{secret}"]
 "#,
         key = tokens.merchant_key,

@@ -103,7 +103,8 @@ impl Workers {
         write(&tokens_file, &context.tokens.file())?;
         let sandbox_port = ports::free()?;
         let worker = |kind: Kind| {
-            Box::pin(start_worker(context, kind, kind.name(), &tokens_file, sandbox_port))
+            let to = Provider { port: sandbox_port, callback_port: None };
+            Box::pin(start_worker(context, kind, kind.name(), &tokens_file, to))
         };
         let (sandbox, order, stock, notify, dlq) = tokio::try_join!(
             Box::pin(start_sandbox(context, sandbox_port)),
@@ -125,9 +126,9 @@ impl Workers {
     pub(crate) async fn add(&mut self, context: Context<'_>, kind: Kind) -> Result<(), Error> {
         let name = format!("{}-{}", kind.name(), self.all(kind).len() + 1);
         let tokens_file = context.run.path().join(TOKENS_FILE);
-        let sandbox_port = self.sandbox.api.rsplit(':').next().and_then(|port| port.parse().ok());
-        let sandbox_port = sandbox_port.expect("its address ends with its port");
-        let start = start_worker(context, kind, &name, &tokens_file, sandbox_port);
+        let callback_port = Some(port_of(&self.order.api));
+        let to = Provider { port: port_of(&self.sandbox.api), callback_port };
+        let start = start_worker(context, kind, &name, &tokens_file, to);
         self.more.push((kind, Box::pin(start).await?));
         Ok(())
     }
@@ -175,12 +176,20 @@ impl Workers {
     }
 }
 
+/// How a worker and the payment provider find each other.
+#[derive(Debug, Clone, Copy)]
+struct Provider {
+    port: u16,
+    /// The worker's own without one.
+    callback_port: Option<u16>,
+}
+
 async fn start_worker(
     context: Context<'_>,
     kind: Kind,
     name: &str,
     tokens_file: &Path,
-    sandbox_port: u16,
+    provider: Provider,
 ) -> Result<Worker, Error> {
     let since = Instant::now();
     let Context { servers, tokens, paths, run, .. } = context;
@@ -194,8 +203,9 @@ async fn start_worker(
         tokens_file,
         port_file: &port_file,
         api_port,
+        callback_port: provider.callback_port.unwrap_or(api_port),
         admin_port,
-        sandbox_port,
+        sandbox_port: provider.port,
     };
     write(&config, &worker_config::text(kind, around))?;
     let mut spec = Spec::new(name, paths.binary(kind.name()), &directory)
@@ -255,6 +265,11 @@ fn make_directory(run: &RunDir, name: &str) -> Result<PathBuf, Error> {
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {
     fs::write(path, text).map_err(Error::io(format!("write {}", path.display())))
+}
+
+fn port_of(url: &str) -> u16 {
+    let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
+    port.expect("addresses here end with their port")
 }
 
 fn url(port: u16) -> String {

@@ -98,7 +98,10 @@ pub async fn run_on(config: Config, life: Life, bus: Arc<dyn Bus>) -> Result<(),
     life.tasks.spawn("payments", watch(paying.clone()));
 
     keep_time(&life, &config, &store, &queue, &sales);
-    consume(&worker, &config, orders, &store);
+    // These, too: what they decide is paid for by the executor.
+    let intake = Tasks::new();
+    life.tasks.spawn("intake", watch(intake.clone()));
+    consume(&worker, &config, orders, &store, intake.clone());
 
     let routes = api::router(
         Api::new(queue.clone(), store, gateways, callbacks, waiting, admission, &config.api),
@@ -110,6 +113,8 @@ pub async fn run_on(config: Config, life: Life, bus: Arc<dyn Bus>) -> Result<(),
     life.stopping().await;
     worker
         .drain(ports, async || {
+            intake.stop.cancel();
+            intake.wait().await;
             paying.stop.cancel();
             paying.wait().await;
             queue.stop();
@@ -133,7 +138,7 @@ fn keep_time(
     life.tasks.spawn("expiry", sweep.run(life.stop()));
 }
 
-fn consume(worker: &Worker, config: &Config, orders: Arc<Orders>, store: &Store) {
+fn consume(worker: &Worker, config: &Config, orders: Arc<Orders>, store: &Store, intake: Tasks) {
     let topics = config.topics();
     let registrations = registrations(&topics, &config.pipeline);
     let sale = sale_subscription(&topics, &config.pipeline);
@@ -142,19 +147,19 @@ fn consume(worker: &Worker, config: &Config, orders: Arc<Orders>, store: &Store)
         let (bus, runtime) = (&*worker.bus, &worker.runtime);
         let pipeline =
             SinkPipeline::subscribe(sink, sale, sale::read, bus, runtime.clone()).await?;
-        pipeline.start(&worker.life.tasks);
+        pipeline.start(&intake);
         worker.add(pipeline);
         for registration in registrations {
             let pipeline =
                 Pipeline::subscribe(orders.clone(), registration, bus, runtime.clone()).await?;
-            pipeline.start(&worker.life.tasks);
+            pipeline.start(&intake);
             worker.add(pipeline);
         }
         Ok(())
     });
 }
 
-/// A payment task that panicked ends the process, like any other.
+/// A task of these that panicked ends the process, like any other.
 async fn watch(tasks: Tasks) {
     tasks.stop.cancelled().await;
     tasks.wait().await;

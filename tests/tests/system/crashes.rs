@@ -41,6 +41,8 @@ const SETTINGS: [(Kind, &str, &str); 13] = [
 /// Points that a process passes only when it has died at another one before.
 const AFTER: [(&str, &str); 2] =
     [("Found outbox-sweeper", "Publishing relay"), ("Found call-sweeper", "Calling open")];
+/// 128 and the number of SIGABRT.
+const ABORTED: i32 = 134;
 /// More than any worker has points.
 const ROUNDS_MAX: usize = 60;
 
@@ -133,17 +135,33 @@ async fn play(stage: &mut Stage, dooms: &[Doom]) -> Vec<bool> {
     dead
 }
 
-/// Starts the worker again whenever it dies, until it is over; answers its last process.
+/// Starts the worker again whenever it dies at a point, until it is over; answers its last process.
 async fn start_again(stage: &Stage, worker: Kind, is_over: &CancellationToken) -> Process {
     let mut process = stage.workers().get(worker).process.clone();
+    let armed = points_left(stage, worker);
+    let mut deaths = 0;
     loop {
         tokio::select! {
+            biased;
             _ = process.exited() => {}
-            () = is_over.cancelled() => return process,
+            () = is_over.cancelled() => {
+                // It takes a point out of its list a moment before it dies there.
+                if armed - points_left(stage, worker) == deaths {
+                    return process;
+                }
+            }
         }
+        let exit = process.exited().await;
+        assert_eq!(exit.code(), Some(ABORTED), "{worker:?} ended with {exit}");
+        deaths += 1;
         let again = process.start_again(&stage.stack.paths, &stage.stack.run).await;
         process = again.expect("it starts again");
     }
+}
+
+/// How many points the worker is still to die at.
+fn points_left(stage: &Stage, worker: Kind) -> usize {
+    fs::read_to_string(file(stage, worker, DIE)).map_or(0, |text| text.lines().count())
 }
 
 /// The sale passes every boundary, and every subscription of the workers.

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use common::metric;
-use contracts::OrderStatus;
+use contracts::{OrderStatus, topics};
 use devstack::workers::Kind;
 use futures::future::join_all;
 use tokio::time::Instant;
 
 use crate::stage::Stage;
 use crate::traffic::Traffic;
+use crate::wait::{LIMIT, until};
 
 /// How often each worker is killed.
 const KILLS: usize = 10;
@@ -56,9 +57,15 @@ async fn killed(stage: &mut Stage) {
 /// twice.
 async fn ended_in_order(stage: &mut Stage) {
     stage.until_quiet().await;
+    let mut before = Vec::new();
+    for kind in Kind::ALL {
+        before.push(stage.count(kind, metric::MESSAGES_REPEATED).await);
+    }
     let mut traffic = Traffic::start(stage);
     traffic.until_accepted(ORDERS).await;
-    for kind in Kind::ALL {
+    for (kind, before) in Kind::ALL.into_iter().zip(before) {
+        let repeated = stage.count(kind, metric::MESSAGES_REPEATED).await - before;
+        assert!(repeated == 0.0, "{repeated} messages came to {kind:?} again after a drain");
         let process = stage.workers().get(kind).process.clone();
         let asked = Instant::now();
         process.stop().await;
@@ -83,14 +90,35 @@ async fn ended_in_order(stage: &mut Stage) {
     stage.step(&format!("{} orders are confirmed, no message came twice", orders.len()));
 }
 
+/// Returns when the member that was added last has taken messages; dead letters are rare.
+async fn until_it_works(stage: &Stage, kind: Kind) {
+    let group = match kind {
+        Kind::Order => topics::ORDER_STOCK_GROUP,
+        Kind::Stock => topics::STOCK_ORDER_GROUP,
+        Kind::Notify => topics::NOTIFY_EMAIL_GROUP,
+        Kind::Dlq => return,
+    };
+    let admin = &stage.workers().all(kind).last().expect("it was added").admin;
+    let taken = format!("{}{{group=\"{group}\"", metric::MESSAGES_CONSUMED);
+    until(&format!("the second {kind:?} takes messages"), LIMIT, async || {
+        match stage.count_at(admin, &taken).await {
+            0.0 => Err("none".to_owned()),
+            _ => Ok(()),
+        }
+    })
+    .await;
+}
+
 /// A second member of each group comes and goes.
 async fn joined_and_left(stage: &mut Stage) {
     let mut traffic = Traffic::start(stage);
     traffic.until_accepted(ORDERS).await;
     for kind in Kind::ALL {
         stage.stack.add(kind).await.expect("another one starts");
+        until_it_works(stage, kind).await;
         traffic.until_accepted(ORDERS).await;
-        stage.stack.remove(kind).await;
+        let exit = stage.stack.remove(kind).await;
+        assert!(exit.success(), "the second {kind:?} ended with {exit}");
         traffic.until_accepted(ORDERS).await;
     }
     let orders = traffic.end().await;

@@ -117,7 +117,12 @@ impl Stage {
 
     /// What a worker's counter has come to since it started.
     pub(crate) async fn count(&self, kind: Kind, metric: &str) -> f64 {
-        let url = format!("{}/metrics", self.workers().get(kind).admin);
+        self.count_at(&self.workers().get(kind).admin, metric).await
+    }
+
+    /// The same of any member, by its admin address.
+    pub(crate) async fn count_at(&self, admin: &str, metric: &str) -> f64 {
+        let url = format!("{admin}/metrics");
         let answer = self.http.get(url).send().await.expect("an admin port answers");
         counted(&answer.text().await.expect("metrics are text"), metric)
     }

@@ -123,11 +123,16 @@ impl<A: Aggregate> LocalQueue<A> {
                 self.note(&entries);
                 entries
             }
-            () = self.stop.cancelled() => self.waiting(limit).await,
+            () = self.stop.cancelled() => {
+                let entries = self.waiting(limit).await;
+                self.note(&entries);
+                entries
+            }
         }
     }
 
-    /// Takes up to `limit` of the messages that are there.
+    /// Takes up to `limit` of the messages that are there; how long these have waited says nothing
+    /// about how long one waits to be taken.
     pub(super) async fn waiting(&self, limit: usize) -> Vec<LocalEntry<A>> {
         let mut receiver = self.receiver.lock().await;
         let mut entries = Vec::new();
@@ -136,7 +141,6 @@ impl<A: Aggregate> LocalQueue<A> {
         {
             entries.push(entry);
         }
-        self.note(&entries);
         entries
     }
 

@@ -30,7 +30,7 @@ impl Driver {
         }
     }
 
-    /// Makes calls until `stop`, then finishes those that run; what waits is found in the table.
+    /// Makes calls until `stop`, then those that were handed over before.
     pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>, stop: CancellationToken) {
         let max = self.desk.config.calls_in_hand_max;
         let mut batch = Vec::new();
@@ -48,7 +48,19 @@ impl Driver {
                 }
             }
         }
-        while self.running.next().await.is_some() {}
+        jobs.close();
+        loop {
+            while self.in_hand.len() + batch.len() < max
+                && let Ok(job) = jobs.try_recv()
+            {
+                batch.push(job);
+            }
+            self.take(&mut batch);
+            match self.running.next().await {
+                Some(done) => self.finish(&done),
+                None => return,
+            }
+        }
     }
 
     fn take(&mut self, batch: &mut Vec<Job>) {
