@@ -16,7 +16,7 @@ use crate::wait::{LIMIT, until};
 const KILLS: usize = 10;
 /// So many orders are accepted between two events.
 const ORDERS: usize = 10;
-/// Longer than the limit of a worker's drain, whose default is 15 s.
+/// The limit of a worker's drain (`drain.drain_timeout_ms`).
 const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// No order waits longer than that for a group to share its queues out again.
 const STUCK_MAX: Duration = Duration::from_secs(10);
