@@ -98,7 +98,7 @@ pub async fn run_on(config: Config, life: Life, bus: Arc<dyn Bus>) -> Result<(),
     life.tasks.spawn("payments", watch(paying.clone()));
 
     keep_time(&life, &config, &store, &queue, &sales);
-    // These, too: what they decide is paid for by the executor.
+    // These, too: they end before the executor, which makes the calls that they decide.
     let intake = Tasks::new();
     life.tasks.spawn("intake", watch(intake.clone()));
     consume(&worker, &config, orders, &store, intake.clone());
@@ -159,13 +159,18 @@ fn consume(worker: &Worker, config: &Config, orders: Arc<Orders>, store: &Store,
     });
 }
 
-/// A task of these that panicked ends the process, like any other.
+/// A task of these that panicked ends the process, like any other: at once, because the others may
+/// end only when the process does.
 async fn watch(tasks: Tasks) {
+    let assert_none_failed = || {
+        if let Some(task) = tasks.failed() {
+            panic!("task {task} panicked");
+        }
+    };
     tasks.stop.cancelled().await;
+    assert_none_failed();
     tasks.wait().await;
-    if let Some(task) = tasks.failed() {
-        panic!("task {task} panicked");
-    }
+    assert_none_failed();
 }
 
 fn topology(config: &Config) -> Topology {
