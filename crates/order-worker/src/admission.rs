@@ -4,8 +4,8 @@
 //! behind all others. So each committed step says how long its order had waited for it; when even
 //! the quickest one of the last moment waited longer than the limit, a share of new orders is
 //! turned away at the door, growing with the backlog. So it is when a request waits for half the
-//! limit until it is looked at, because its caller waits with it. While nothing is decided at all (a worker or
-//! the broker is away) orders are let in: they are safe in the tables.
+//! limit until it is looked at, because its caller waits with it. While nothing is decided at all
+//! (a worker or the broker is away) orders are let in: they are safe in the tables.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,7 +60,7 @@ impl Admission {
     /// Whether one more order is let in, when requests wait `queued` until they are looked at.
     pub fn admits(&self, queued: Duration) -> bool {
         let now_ms = millis(self.0.started.elapsed());
-        let share = self.share_refused(now_ms).max(self.share_of(2 * millis(queued)));
+        let share = self.share_refused(now_ms).max(self.share_of(millis(queued.saturating_mul(2))));
         share <= 0.0 || rand::random::<f64>() >= share
     }
 
