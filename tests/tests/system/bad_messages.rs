@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use self::breaks::{Bad, all_bad};
 use crate::archive::DeadLetter;
-use crate::messages::{bare, enveloped, new_order_no, order_create, tagged};
+use crate::messages::{bare, enveloped, foreign_hold, new_order_no, order_create, tagged};
 use crate::stage::{FLOOR, Stage};
 use crate::wait::{LIMIT, until};
 
@@ -97,19 +97,6 @@ fn among(good: Vec<Vec<OutgoingMessage>>, bad: Vec<OutgoingMessage>) -> Vec<Outg
     }
     all.extend(good.flatten());
     all
-}
-
-/// Another service's order: our stock holds a ticket for it, and gets it back.
-fn foreign_hold() -> (String, Vec<OutgoingMessage>) {
-    let order_no = new_order_no();
-    let said = [(Tag::StockDeduct, "DEDUCT"), (Tag::StockRollback, "ROLLBACK")];
-    let messages = said.map(|(tag, operation)| {
-        let body = json!({
-            "ticketId": FLOOR, "quantity": 1, "operation": operation, "orderNo": order_no,
-        });
-        tagged(tag, &order_no, &body)
-    });
-    (order_no.clone(), messages.into())
 }
 
 /// A finished text for each channel in turn, as another service sends it.

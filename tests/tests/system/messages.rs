@@ -82,3 +82,16 @@ pub(crate) fn order_create(
     });
     tagged(Tag::OrderCreate, order_no, &body)
 }
+
+/// Another service's order, with its number: our stock holds a ticket for it, and gets it back.
+pub(crate) fn foreign_hold() -> (String, Vec<OutgoingMessage>) {
+    let order_no = new_order_no();
+    let said = [(Tag::StockDeduct, "DEDUCT"), (Tag::StockRollback, "ROLLBACK")];
+    let messages = said.map(|(tag, operation)| {
+        let body = json!({
+            "ticketId": FLOOR, "quantity": 1, "operation": operation, "orderNo": order_no,
+        });
+        tagged(tag, &order_no, &body)
+    });
+    (order_no.clone(), messages.into())
+}

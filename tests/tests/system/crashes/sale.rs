@@ -6,7 +6,7 @@ use contracts::{OrderStatus, SessionId, Tag, topics};
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
-use crate::messages::{bare, enveloped, new_order_no, order_create, tagged};
+use crate::messages::{bare, enveloped, foreign_hold, new_order_no, order_create};
 use crate::orders::{order_no, paid, wanted};
 use crate::stage::{FLOOR, Stage};
 use crate::wait::{LIMIT, until};
@@ -86,17 +86,9 @@ async fn rejected(stage: &Stage) {
     stage.until_status(&[unknown], OrderStatus::Rejected).await;
 }
 
-/// Another service's order: our stock holds a ticket for it, and gets it back.
 async fn held_by_others(stage: &Stage) {
-    let order_no = new_order_no();
-    let said = [(Tag::StockDeduct, "DEDUCT"), (Tag::StockRollback, "ROLLBACK")];
-    let messages = said.map(|(tag, operation)| {
-        let body = json!({
-            "ticketId": FLOOR, "quantity": 1, "operation": operation, "orderNo": order_no,
-        });
-        tagged(tag, &order_no, &body)
-    });
-    stage.publish(messages.into()).await;
+    let (order_no, messages) = foreign_hold();
+    stage.publish(messages).await;
     let released = "SELECT count(*) FROM stock.reservations \
                     WHERE order_no = $1 AND status = 'RELEASED'";
     until_one(stage, "the foreign hold is released", released, &order_no).await;
