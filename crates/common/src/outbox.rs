@@ -1,9 +1,10 @@
 //! Events on their way out: rows written in the deciding transaction, published after it.
 //!
 //! After the commit the rows are handed to the [`Relay`] in memory; nothing polls on the fast
-//! path. Rows are born leased to their writer, so that the [`sweeper`] claims only what a crash
-//! or a full relay left behind. An event may be published twice (a crash between publishing and
-//! marking), never not at all.
+//! path. Rows are only added; what is noted of their publishing is noted of their [`Batch`], which
+//! is born leased to its writer, so that the [`sweeper`] claims only what a crash or a full relay
+//! left behind. An event may be published twice (a crash between publishing and marking), never
+//! not at all.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,11 +21,14 @@ pub mod sweeper;
 mod table;
 
 pub use relay::Relay;
-pub use table::{Outbox, Past};
+pub use table::{Batch, Claimed, Outbox, Past};
 
 /// One event to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
+    /// Rows that are written in one transaction have one batch: they are claimed and marked
+    /// together. Like `event_id`, an id in time order.
+    pub batch_id: Uuid,
     /// Stays the same through publishing twice, retry, dead-lettering and replay.
     pub event_id: Uuid,
     pub session_id: i64,
@@ -87,6 +91,7 @@ mod tests {
 
     fn row(destination: Destination) -> Row {
         Row {
+            batch_id: Uuid::from_u128(1),
             event_id: Uuid::from_u128(7),
             session_id: 3,
             key: "A1".into(),

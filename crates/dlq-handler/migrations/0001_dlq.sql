@@ -79,7 +79,8 @@ CREATE TABLE dlq.replays (
 CREATE TABLE dlq.replay_items (
     replay_id      uuid        NOT NULL REFERENCES dlq.replays (replay_id),
     dead_letter_id uuid        NOT NULL REFERENCES dlq.dead_letters (id),
-    outbox_id      uuid        NOT NULL,
+    -- Of its outbox row, which is alone in it.
+    batch_id       uuid        NOT NULL,
     -- NULL until it was sent.
     outcome        text        CHECK (outcome IN ('sent', 'failed')),
     reason         text,
@@ -88,10 +89,12 @@ CREATE TABLE dlq.replay_items (
 );
 
 CREATE INDEX replay_items_dead_letter ON dlq.replay_items (dead_letter_id, replay_id);
-CREATE INDEX replay_items_open ON dlq.replay_items (outbox_id) WHERE outcome IS NULL;
+CREATE INDEX replay_items_open ON dlq.replay_items (batch_id) WHERE outcome IS NULL;
 
+-- What is said. Rows are added and later deleted; only a refused one is ever changed.
 CREATE TABLE dlq.outbox (
-    event_id          uuid        PRIMARY KEY,
+    batch_id          uuid        NOT NULL,
+    event_id          uuid        NOT NULL,
     session_id        int8        NOT NULL,
     order_no          text        NOT NULL,
     destination       int2        NOT NULL,
@@ -104,24 +107,20 @@ CREATE TABLE dlq.outbox (
     causation_id      uuid,
     traceparent       text,
     properties        text,
-    lease_until       timestamptz NOT NULL,
-    attempts          int4        NOT NULL DEFAULT 0,
-    sent_at           timestamptz,
-    dead_reason       text,
-    created_at        timestamptz NOT NULL DEFAULT now()
--- Half of each page is left for the update that marks a row: it stays on the page and touches no
--- index, because none is on what it changes.
-) WITH (fillfactor = 50);
-
-CREATE INDEX outbox_lease ON dlq.outbox (lease_until);
-
--- Up to where the sweeper has read: every row whose lease ended before is published or dead.
-CREATE TABLE dlq.outbox_mark (
-    one       bool        PRIMARY KEY DEFAULT true CHECK (one),
-    low_water timestamptz NOT NULL
+    -- Why the broker refuses it for good.
+    dead_reason       text
 );
+CREATE INDEX outbox_batch ON dlq.outbox (batch_id);
 
-INSERT INTO dlq.outbox_mark (low_water) VALUES ('-infinity');
+-- What one transaction said, and whether the broker has all of it.
+CREATE TABLE dlq.outbox_batches (
+    batch_id    uuid        PRIMARY KEY,
+    events      int4        NOT NULL,
+    lease_until timestamptz NOT NULL,
+    attempts    int4        NOT NULL DEFAULT 0,
+    sent_at     timestamptz
+);
+CREATE INDEX outbox_batches_pending ON dlq.outbox_batches (lease_until) WHERE sent_at IS NULL;
 
 -- The runtime of every worker purges it. The archive needs none: its own key absorbs duplicates.
 CREATE TABLE dlq.inbox (

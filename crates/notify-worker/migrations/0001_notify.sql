@@ -67,8 +67,10 @@ CREATE TABLE notify.templates (
     PRIMARY KEY (template, locale)
 );
 
+-- What is said. Rows are added and later deleted; only a refused one is ever changed.
 CREATE TABLE notify.outbox (
-    event_id          uuid        PRIMARY KEY,
+    batch_id          uuid        NOT NULL,
+    event_id          uuid        NOT NULL,
     session_id        int8        NOT NULL,
     order_no          text        NOT NULL,
     destination       int2        NOT NULL,
@@ -81,25 +83,21 @@ CREATE TABLE notify.outbox (
     causation_id      uuid,
     traceparent       text,
     properties        text,
-    lease_until       timestamptz NOT NULL,
-    attempts          int4        NOT NULL DEFAULT 0,
-    sent_at           timestamptz,
-    dead_reason       text,
-    created_at        timestamptz NOT NULL DEFAULT now()
--- Half of each page is left for the update that marks a row: it stays on the page and touches no
--- index, because none is on what it changes.
-) WITH (fillfactor = 50);
-
-CREATE INDEX outbox_lease ON notify.outbox (lease_until);
+    -- Why the broker refuses it for good.
+    dead_reason       text
+);
+CREATE INDEX outbox_batch ON notify.outbox (batch_id);
 CREATE INDEX outbox_order_no ON notify.outbox (order_no);
 
--- Up to where the sweeper has read: every row whose lease ended before is published or dead.
-CREATE TABLE notify.outbox_mark (
-    one       bool        PRIMARY KEY DEFAULT true CHECK (one),
-    low_water timestamptz NOT NULL
+-- What one transaction said, and whether the broker has all of it.
+CREATE TABLE notify.outbox_batches (
+    batch_id    uuid        PRIMARY KEY,
+    events      int4        NOT NULL,
+    lease_until timestamptz NOT NULL,
+    attempts    int4        NOT NULL DEFAULT 0,
+    sent_at     timestamptz
 );
-
-INSERT INTO notify.outbox_mark (low_water) VALUES ('-infinity');
+CREATE INDEX outbox_batches_pending ON notify.outbox_batches (lease_until) WHERE sent_at IS NULL;
 
 CREATE TABLE notify.inbox (
     consumer_group text        NOT NULL,

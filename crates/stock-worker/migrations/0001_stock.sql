@@ -74,8 +74,10 @@ CREATE TABLE stock.user_holds (
     PRIMARY KEY (session_id, user_id)
 ) WITH (fillfactor = 70);
 
+-- What is said. Rows are added and later deleted; only a refused one is ever changed.
 CREATE TABLE stock.outbox (
-    event_id          uuid PRIMARY KEY,
+    batch_id          uuid NOT NULL,
+    event_id          uuid NOT NULL,
     session_id        bigint NOT NULL,
     order_no          text NOT NULL,
     destination       smallint NOT NULL,
@@ -88,23 +90,21 @@ CREATE TABLE stock.outbox (
     causation_id      uuid,
     traceparent       text,
     properties        text,
-    lease_until       timestamptz NOT NULL,
-    attempts          integer NOT NULL DEFAULT 0,
-    sent_at           timestamptz,
-    dead_reason       text,
-    created_at        timestamptz NOT NULL DEFAULT now()
--- Half of each page is left for the update that marks a row: it stays on the page and touches no
--- index, because none is on what it changes.
-) WITH (fillfactor = 50);
-CREATE INDEX outbox_lease ON stock.outbox (lease_until);
+    -- Why the broker refuses it for good.
+    dead_reason       text
+);
+CREATE INDEX outbox_batch ON stock.outbox (batch_id);
 CREATE INDEX outbox_order_no ON stock.outbox (order_no);
 
--- Up to where the sweeper has read: every row whose lease ended before is published or dead.
-CREATE TABLE stock.outbox_mark (
-    one       bool PRIMARY KEY DEFAULT true CHECK (one),
-    low_water timestamptz NOT NULL
+-- What one transaction said, and whether the broker has all of it.
+CREATE TABLE stock.outbox_batches (
+    batch_id    uuid        PRIMARY KEY,
+    events      integer     NOT NULL,
+    lease_until timestamptz NOT NULL,
+    attempts    integer     NOT NULL DEFAULT 0,
+    sent_at     timestamptz
 );
-INSERT INTO stock.outbox_mark (low_water) VALUES ('-infinity');
+CREATE INDEX outbox_batches_pending ON stock.outbox_batches (lease_until) WHERE sent_at IS NULL;
 
 CREATE TABLE stock.inbox (
     consumer_group text NOT NULL,

@@ -24,10 +24,10 @@ pub(crate) const TAKERS: [(&str, &str); 8] = [
 /// What workers have to do or to say, and all that they ever said.
 const WORK: &str = "\
 SELECT (SELECT count(*) FROM orders.calls) + (SELECT count(*) FROM notify.calls) \
-    + count(*) FILTER (WHERE sent_at IS NULL AND dead_reason IS NULL) AS work, count(*) AS said \
-FROM (SELECT sent_at, dead_reason FROM orders.outbox \
-      UNION ALL SELECT sent_at, dead_reason FROM stock.outbox \
-      UNION ALL SELECT sent_at, dead_reason FROM notify.outbox) AS o";
+    + count(*) FILTER (WHERE sent_at IS NULL) AS work, coalesce(sum(events), 0) AS said \
+FROM (SELECT sent_at, events FROM orders.outbox_batches \
+      UNION ALL SELECT sent_at, events FROM stock.outbox_batches \
+      UNION ALL SELECT sent_at, events FROM notify.outbox_batches) AS o";
 
 impl Stage {
     /// Returns when every group has taken all that was published, and nothing came of it that is

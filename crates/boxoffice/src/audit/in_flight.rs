@@ -2,7 +2,7 @@ use serde::Serialize;
 use sqlx::{PgConnection, Row as _};
 
 use super::Error;
-use super::quiet::{takes, untaken};
+use super::quiet::{said, takes, untaken};
 
 /// What is still on its way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -29,17 +29,12 @@ impl InFlight {
     }
 }
 
-/// Behind the sweeper's mark nothing is pending; the audit itself looks everywhere.
 const CHEAP: &str = "\
 SELECT \
-  (SELECT count(*) FROM orders.outbox WHERE sent_at IS NULL AND dead_reason IS NULL \
-     AND lease_until > (SELECT low_water FROM orders.outbox_mark)) \
-  + (SELECT count(*) FROM stock.outbox WHERE sent_at IS NULL AND dead_reason IS NULL \
-     AND lease_until > (SELECT low_water FROM stock.outbox_mark)) \
-  + (SELECT count(*) FROM notify.outbox WHERE sent_at IS NULL AND dead_reason IS NULL \
-     AND lease_until > (SELECT low_water FROM notify.outbox_mark)) \
-  + (SELECT count(*) FROM dlq.outbox WHERE sent_at IS NULL AND dead_reason IS NULL \
-     AND lease_until > (SELECT low_water FROM dlq.outbox_mark)) \
+  (SELECT coalesce(sum(events), 0) FROM orders.outbox_batches WHERE sent_at IS NULL) \
+  + (SELECT coalesce(sum(events), 0) FROM stock.outbox_batches WHERE sent_at IS NULL) \
+  + (SELECT coalesce(sum(events), 0) FROM notify.outbox_batches WHERE sent_at IS NULL) \
+  + (SELECT coalesce(sum(events), 0) FROM dlq.outbox_batches WHERE sent_at IS NULL) \
     AS events_pending, \
   (SELECT count(*) FROM orders.calls) AS payment_calls, \
   (SELECT count(*) FROM orders.payment_events WHERE applied_at IS NULL AND outcome IS NULL) \

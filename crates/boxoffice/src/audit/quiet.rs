@@ -101,6 +101,22 @@ macro_rules! takes {
     };
 }
 
+/// The events of one worker, each with whether its batch is published.
+macro_rules! said {
+    ($schema:literal) => {
+        concat!(
+            "SELECT '",
+            $schema,
+            "' AS name, o.event_id, o.tag, o.order_no, o.destination, o.consumer_group, \
+               o.dead_reason, coalesce(b.attempts, 0) AS attempts, b.sent_at FROM ",
+            $schema,
+            ".outbox AS o LEFT JOIN ",
+            $schema,
+            ".outbox_batches AS b ON b.batch_id = o.batch_id"
+        )
+    };
+}
+
 /// Events that are published and have not reached a group that takes them: each with its group.
 /// A row for one group alone (`destination` 1) is that group's; one that is dead-lettered (2) is
 /// the archive's.
@@ -110,15 +126,16 @@ macro_rules! untaken {
             "SELECT p.event_id, p.tag, p.order_no, p.taker FROM ( \
                SELECT o.event_id, o.tag, o.order_no, o.destination, \
                  CASE o.destination WHEN 0 THEN t.taker ELSE o.consumer_group END AS taker \
-               FROM (SELECT event_id, tag, order_no, destination, consumer_group, sent_at \
-                       FROM orders.outbox \
-                     UNION ALL SELECT event_id, tag, order_no, destination, consumer_group, \
-                       sent_at FROM stock.outbox \
-                     UNION ALL SELECT event_id, tag, order_no, destination, consumer_group, \
-                       sent_at FROM notify.outbox) AS o \
-               LEFT JOIN ",
+               FROM (",
+            said!("orders"),
+            " UNION ALL ",
+            said!("stock"),
+            " UNION ALL ",
+            said!("notify"),
+            ") AS o LEFT JOIN ",
             takes!(),
-            " AS t(tag, taker) ON t.tag = o.tag WHERE o.sent_at IS NOT NULL) AS p \
+            " AS t(tag, taker) ON t.tag = o.tag \
+               WHERE o.sent_at IS NOT NULL AND o.dead_reason IS NULL) AS p \
              WHERE p.taker IS NOT NULL AND NOT EXISTS (SELECT FROM ( \
                  SELECT consumer_group, event_id FROM orders.inbox \
                  UNION ALL SELECT consumer_group, event_id FROM stock.inbox \
@@ -130,7 +147,7 @@ macro_rules! untaken {
         )
     };
 }
-pub(super) use {takes, untaken};
+pub(super) use {said, takes, untaken};
 
 fn q4() -> Check {
     Check {
@@ -142,15 +159,15 @@ fn q4() -> Check {
                  o.attempts) \
                ELSE format('%s of %s %s was refused: %s', o.tag, o.name, o.order_no, \
                  o.dead_reason) END AS detail \
-             FROM (SELECT 'orders' AS name, event_id, tag, order_no, attempts, dead_reason, \
-                     sent_at FROM orders.outbox \
-                   UNION ALL SELECT 'stock', event_id, tag, order_no, attempts, dead_reason, \
-                     sent_at FROM stock.outbox \
-                   UNION ALL SELECT 'notify', event_id, tag, order_no, attempts, dead_reason, \
-                     sent_at FROM notify.outbox \
-                   UNION ALL SELECT 'dlq', event_id, tag, order_no, attempts, dead_reason, \
-                     sent_at FROM dlq.outbox) AS o \
-             WHERE o.sent_at IS NULL \
+             FROM (",
+            said!("orders"),
+            " UNION ALL ",
+            said!("stock"),
+            " UNION ALL ",
+            said!("notify"),
+            " UNION ALL ",
+            said!("dlq"),
+            ") AS o WHERE o.sent_at IS NULL OR o.dead_reason IS NOT NULL \
              UNION ALL \
              SELECT 'event ' || u.event_id, format('%s of %s never reached %s', u.tag, \
                u.order_no, u.taker) FROM (",

@@ -10,19 +10,23 @@ const TABLES: &[&str] = &[
     "orders.payment_events",
     "orders.calls",
     "orders.outbox",
+    "orders.outbox_batches",
     "orders.inbox",
     "stock.sessions",
     "stock.ticket_types",
     "stock.reservations",
     "stock.user_holds",
     "stock.outbox",
+    "stock.outbox_batches",
     "stock.inbox",
     "notify.notifications",
     "notify.calls",
     "notify.outbox",
+    "notify.outbox_batches",
     "notify.inbox",
     "dlq.dead_letters",
     "dlq.outbox",
+    "dlq.outbox_batches",
 ];
 
 /// An auditor that can't see a table must not call it clean.

@@ -55,18 +55,18 @@ planted! {
     s6_finds_a_confirmed_order_that_was_cancelled: Moving, "S6",
         "UPDATE orders.orders SET status = 2, closed_at = now() WHERE order_no = 'A'";
     s6_finds_a_payment_after_the_end: Moving, "S6",
-        "INSERT INTO orders.outbox SELECT md5('x')::uuid, session_id, order_no, destination, \
-           topic, consumer_group, 'ORDER_PAID', body, aggregate_version + 1, occurred_at, \
-           causation_id, traceparent, properties, lease_until, attempts, sent_at, dead_reason, \
-           created_at FROM orders.outbox WHERE order_no = 'D' AND tag = 'ORDER_CANCELLED'";
+        "INSERT INTO orders.outbox SELECT batch_id, md5('x')::uuid, session_id, order_no, \
+           destination, topic, consumer_group, 'ORDER_PAID', body, aggregate_version + 1, \
+           occurred_at, causation_id, traceparent, properties, dead_reason \
+         FROM orders.outbox WHERE order_no = 'D' AND tag = 'ORDER_CANCELLED'";
     s7_finds_a_user_count_that_is_not_the_holds: Moving, "S7",
         "UPDATE stock.user_holds SET held = held + 1 WHERE user_id = 2";
     s7_finds_a_user_above_the_limit: Moving, "S7",
         "UPDATE stock.sessions SET per_user_limit = 1";
     s8_finds_an_event_with_two_effects: Moving, "S8",
-        "INSERT INTO stock.outbox SELECT md5('x')::uuid, session_id, order_no, destination, \
-           topic, consumer_group, tag, body, aggregate_version, occurred_at, causation_id, \
-           traceparent, properties, lease_until, attempts, sent_at, dead_reason, created_at \
+        "INSERT INTO stock.outbox SELECT batch_id, md5('x')::uuid, session_id, order_no, \
+           destination, topic, consumer_group, tag, body, aggregate_version, occurred_at, \
+           causation_id, traceparent, properties, dead_reason \
          FROM stock.outbox WHERE order_no = 'A' AND tag = 'STOCK_DEDUCTED'";
     s8_finds_an_effect_that_no_inbox_knows: Moving, "S8",
         "DELETE FROM stock.inbox WHERE event_id = md5('BORDER_CREATED')::uuid";
@@ -90,10 +90,12 @@ planted! {
         "UPDATE orders.payments SET method = 'instant' WHERE order_no = 'G' AND seq = 2; \
          UPDATE orders.refunds SET status = 2 WHERE order_no = 'G'";
     q4_finds_an_event_that_is_not_published: Assumed, "Q4",
-        "UPDATE orders.outbox SET sent_at = NULL \
-         WHERE event_id = md5('CEMAIL')::uuid";
+        "UPDATE orders.outbox_batches SET sent_at = NULL \
+         WHERE batch_id = md5('CEMAIL')::uuid";
+    q4_finds_an_event_of_no_batch: Assumed, "Q4",
+        "DELETE FROM orders.outbox_batches WHERE batch_id = md5('CEMAIL')::uuid";
     q4_finds_an_event_that_was_refused: Assumed, "Q4",
-        "UPDATE stock.outbox SET sent_at = NULL, dead_reason = 'too large' \
+        "UPDATE stock.outbox SET dead_reason = 'too large' \
          WHERE event_id = md5('CSTOCK_ROLLED_BACK')::uuid";
     q4_finds_an_event_that_nobody_took: Assumed, "Q4",
         "DELETE FROM notify.inbox WHERE event_id = md5('CEMAIL')::uuid";
@@ -246,7 +248,7 @@ async fn orders_made_elsewhere_may_be_allowed() {
 #[tokio::test]
 async fn a_moving_system_is_asked_only_what_always_holds() {
     let world = World::clean().await;
-    world.sql("UPDATE orders.outbox SET sent_at = NULL").await;
+    world.sql("UPDATE orders.outbox_batches SET sent_at = NULL").await;
     let report = world.audit(Quiet::Moving).await;
     assert!(report.is_clean());
     let skipped =
@@ -260,7 +262,9 @@ async fn quiet_is_waited_for_and_what_never_rests_is_a_violation() {
     let settled = world.audit(Quiet::Within(Duration::from_secs(20))).await;
     assert!(settled.is_clean() && settled.in_flight.is_some_and(|left| left.is_nothing()));
 
-    world.sql("UPDATE orders.outbox SET sent_at = NULL WHERE event_id = md5('CEMAIL')::uuid").await;
+    world
+        .sql("UPDATE orders.outbox_batches SET sent_at = NULL WHERE batch_id = md5('CEMAIL')::uuid")
+        .await;
     let restless = world.audit(Quiet::Within(Duration::from_millis(300))).await;
     assert_eq!(restless.in_flight.expect("waited").events_pending, 1);
     assert_eq!(restless.broken(), ["Q4"]);

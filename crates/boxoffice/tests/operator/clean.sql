@@ -41,10 +41,10 @@ INSERT INTO stock.reservations (order_no, session_id, user_id, status, hold, ver
 INSERT INTO stock.user_holds (session_id, user_id, held)
   VALUES (7, 1, 2), (7, 2, 1), (7, 3, 0), (7, 4, 0), (7, 6, 0), (7, 7, 1);
 
-INSERT INTO orders.outbox (event_id, session_id, order_no, destination, topic, tag, body,
-    aggregate_version, occurred_at, causation_id, lease_until, sent_at)
-  SELECT md5(no || tag)::uuid, 7, no, 0, 'T', tag, '{}', version, now(),
-    md5(no || cause)::uuid, now(), now()
+INSERT INTO orders.outbox (batch_id, event_id, session_id, order_no, destination, topic, tag, body,
+    aggregate_version, occurred_at, causation_id)
+  SELECT md5(no || tag)::uuid, md5(no || tag)::uuid, 7, no, 0, 'T', tag, '{}', version, now(),
+    md5(no || cause)::uuid
   FROM (
     SELECT no, 'ORDER_CREATED' AS tag, 1 AS version, NULL AS cause
       FROM unnest(ARRAY['A', 'B', 'C', 'D', 'E', 'F', 'G']) AS no
@@ -54,10 +54,10 @@ INSERT INTO orders.outbox (event_id, session_id, order_no, destination, topic, t
     UNION ALL SELECT no, 'EMAIL', 4, 'STOCK_CONFIRMED' FROM unnest(ARRAY['A', 'G']) AS no
     UNION ALL SELECT no, 'EMAIL', 3, NULL FROM unnest(ARRAY['C', 'D', 'F']) AS no
     UNION ALL SELECT 'E', 'EMAIL', 2, 'STOCK_REJECTED') AS e;
-INSERT INTO stock.outbox (event_id, session_id, order_no, destination, topic, tag, body,
-    aggregate_version, occurred_at, causation_id, lease_until, sent_at)
-  SELECT md5(no || tag)::uuid, 7, no, 0, 'T', tag, '{}', version, now(),
-    md5(no || cause)::uuid, now(), now()
+INSERT INTO stock.outbox (batch_id, event_id, session_id, order_no, destination, topic, tag, body,
+    aggregate_version, occurred_at, causation_id)
+  SELECT md5(no || tag)::uuid, md5(no || tag)::uuid, 7, no, 0, 'T', tag, '{}', version, now(),
+    md5(no || cause)::uuid
   FROM (
     SELECT no, 'STOCK_DEDUCTED' AS tag, 1 AS version, 'ORDER_CREATED' AS cause
       FROM unnest(ARRAY['A', 'B', 'C', 'D', 'F', 'G']) AS no
@@ -66,6 +66,10 @@ INSERT INTO stock.outbox (event_id, session_id, order_no, destination, topic, ta
     UNION ALL SELECT no, 'STOCK_ROLLED_BACK', 2, 'ORDER_CANCELLED'
       FROM unnest(ARRAY['C', 'D', 'F']) AS no
     UNION ALL SELECT '7', 'SALE_CHANGED', 1, NULL) AS e;
+INSERT INTO orders.outbox_batches (batch_id, events, lease_until, sent_at)
+  SELECT batch_id, 1, now(), now() FROM orders.outbox;
+INSERT INTO stock.outbox_batches (batch_id, events, lease_until, sent_at)
+  SELECT batch_id, 1, now(), now() FROM stock.outbox;
 INSERT INTO stock.inbox (consumer_group, event_id, order_no, outcome)
   SELECT 'stock-order', event_id, order_no, 1 FROM orders.outbox WHERE tag LIKE 'ORDER%';
 INSERT INTO orders.inbox (consumer_group, event_id, order_no, outcome)

@@ -1,4 +1,6 @@
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sqlx::PgPool;
@@ -8,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::table::{Batch, Claimed, batches_of};
 use super::{Outbox, Row};
 use crate::backoff::Backoff;
 use crate::bus::{PublishError, Publisher};
@@ -16,15 +19,15 @@ use crate::crash::{self, Boundary};
 use crate::metric;
 use crate::readiness::Dependency;
 
-/// Published batches that wait to be marked; publishing pauses beyond that.
+/// Batches of which all is published that wait to be marked; publishing pauses beyond that.
 const MARKS_MAX: usize = 1_024;
-/// Rows that are marked without waiting for more.
+/// Batches that are marked without waiting for more.
 const MARK_BATCH_MAX: usize = 1_024;
 
 /// Its name among the points where a process can die.
 const PLACE: &str = "relay";
 
-/// Publishes rows that their writers hand over, in batches, then marks them.
+/// Publishes rows that their writers hand over, then marks the batches that they were written in.
 #[derive(Clone)]
 pub struct Relay {
     queue: mpsc::Sender<Leased>,
@@ -35,8 +38,23 @@ pub struct Relay {
 
 struct Leased {
     row: Row,
+    batch: Arc<Open>,
     /// After this the sweeper may have claimed it: it is not ours to publish any more.
     until: Instant,
+}
+
+/// A batch that is being published.
+struct Open {
+    batch: Batch,
+    /// Rows that the broker has neither taken nor refused yet.
+    left: AtomicUsize,
+}
+
+impl Open {
+    /// One row is done; answers the batch if it was the last one.
+    fn done(&self) -> Option<Batch> {
+        (self.left.fetch_sub(1, Ordering::AcqRel) == 1).then_some(self.batch)
+    }
 }
 
 /// What the relay's tasks share.
@@ -88,29 +106,53 @@ impl Relay {
         self.lease
     }
 
-    /// Takes committed rows; never waits. What does not fit is left to the sweeper.
+    /// Takes committed rows, all that were written in their transaction; never waits. What does
+    /// not fit is left to the sweeper.
     pub fn hand_over(&self, rows: Vec<Row>, committed_at: Instant) {
-        // Half of the lease: a publish that starts just before the limit still ends inside it.
-        let until = committed_at + self.lease / 2;
-        let mut left_over = 0_u64;
-        for row in rows {
-            if self.queue.try_send(Leased { row, until }).is_err() {
-                left_over += 1;
-            }
+        if rows.is_empty() {
+            return;
         }
-        if left_over > 0 {
-            metrics::counter!(metric::OUTBOX_LEFT_TO_SWEEPER).increment(left_over);
+        match self.queue.try_reserve_many(rows.len()) {
+            Ok(places) => {
+                let batches = batches_of(&rows);
+                for (place, leased) in places.zip(self.leased(batches, rows, committed_at)) {
+                    place.send(leased);
+                }
+            }
+            Err(_) => {
+                metrics::counter!(metric::OUTBOX_LEFT_TO_SWEEPER).increment(rows.len() as u64);
+            }
         }
     }
 
-    /// Takes rows that the sweeper claimed; waits for room.
-    pub(super) async fn take(&self, rows: Vec<Row>, claimed_at: Instant) {
-        let until = claimed_at + self.lease / 2;
-        for row in rows {
-            if self.queue.send(Leased { row, until }).await.is_err() {
+    /// Takes what the sweeper claimed; waits for room.
+    pub(super) async fn take(&self, claimed: Claimed, claimed_at: Instant) {
+        for leased in self.leased(claimed.batches, claimed.rows, claimed_at) {
+            if self.queue.send(leased).await.is_err() {
                 return;
             }
         }
+    }
+
+    /// `rows` are all rows of `batches` that are to be published.
+    fn leased(
+        &self,
+        batches: Vec<Batch>,
+        rows: Vec<Row>,
+        from: Instant,
+    ) -> impl Iterator<Item = Leased> {
+        // Half of the lease: a publish that starts just before the limit still ends inside it.
+        let until = from + self.lease / 2;
+        let left: HashMap<Uuid, usize> =
+            batches_of(&rows).into_iter().map(|batch| (batch.id, batch.events)).collect();
+        let open: HashMap<Uuid, Arc<Open>> = batches
+            .into_iter()
+            .map(|batch| {
+                let left = AtomicUsize::new(left.get(&batch.id).copied().unwrap_or_default());
+                (batch.id, Arc::new(Open { batch, left }))
+            })
+            .collect();
+        rows.into_iter().map(move |row| Leased { batch: open[&row.batch_id].clone(), row, until })
     }
 
     /// Publishes what is in the queue, then ends. What can't be published is the sweeper's.
@@ -120,11 +162,10 @@ impl Relay {
     }
 }
 
-async fn run(shared: Arc<Shared>, marks: mpsc::Sender<Vec<Uuid>>) {
+async fn run(shared: Arc<Shared>, marks: mpsc::Sender<Vec<Batch>>) {
     let mut batch = Vec::with_capacity(shared.config.publish_batch_max);
     while next_batch(&shared, &mut batch).await {
-        let sent = publish(&shared, std::mem::take(&mut batch), &marks).await;
-        to_be_marked(sent, &marks).await;
+        publish(&shared, std::mem::take(&mut batch), &marks).await;
     }
 }
 
@@ -147,66 +188,67 @@ async fn next_batch(shared: &Shared, batch: &mut Vec<Leased>) -> bool {
     }
 }
 
-/// Publishes until each row is sent, refused, or no longer leased to us; answers what was sent.
-async fn publish(
-    shared: &Shared,
-    mut batch: Vec<Leased>,
-    marks: &mpsc::Sender<Vec<Uuid>>,
-) -> Vec<Uuid> {
-    let mut sent = Vec::with_capacity(batch.len());
+/// Publishes until each row is sent, refused, or no longer leased to us.
+async fn publish(shared: &Shared, mut rows: Vec<Leased>, marks: &mpsc::Sender<Vec<Batch>>) {
     let mut backoff = Backoff::new(
         Duration::from_millis(shared.config.backoff_min_ms),
         Duration::from_millis(shared.config.backoff_max_ms),
     );
     loop {
         let now = Instant::now();
-        batch.retain(|leased| leased.until > now);
-        if batch.is_empty() {
-            return sent;
+        rows.retain(|leased| leased.until > now);
+        if rows.is_empty() {
+            return;
         }
-        let messages = batch.iter().map(|leased| leased.row.to_message(&shared.producer)).collect();
+        let messages = rows.iter().map(|leased| leased.row.to_message(&shared.producer)).collect();
         crash::at(Boundary::Publishing, PLACE);
         let answers = shared.publisher.publish(messages).await;
         crash::at(Boundary::Published, PLACE);
+        let mut sent: u32 = 0;
+        let mut ended = Vec::new();
         let mut away = Vec::new();
         let mut reason = None;
-        for (leased, answer) in batch.into_iter().zip(answers) {
+        for (leased, answer) in rows.into_iter().zip(answers) {
             match answer {
-                Ok(()) => sent.push(leased.row.event_id),
-                Err(PublishError::Refused(why)) => bury(shared, &leased.row, &why).await,
+                Ok(()) => {
+                    sent += 1;
+                    ended.extend(leased.batch.done());
+                }
+                Err(PublishError::Refused(why)) => {
+                    if bury(shared, &leased.row, &why).await {
+                        ended.extend(leased.batch.done());
+                    }
+                }
                 Err(PublishError::Away(why)) => {
                     reason = Some(why);
                     away.push(leased);
                 }
             }
         }
+        if sent > 0 {
+            metrics::counter!(metric::OUTBOX_PUBLISHED).increment(u64::from(sent));
+            metrics::histogram!(metric::OUTBOX_PUBLISH_BATCH).record(f64::from(sent));
+        }
+        if !ended.is_empty() {
+            // Its other end lives as long as this one.
+            let _ = marks.send(ended).await;
+        }
         let Some(reason) = reason else {
             shared.broker.up();
-            return sent;
+            return;
         };
         shared.broker.away(reason);
         if shared.closing.is_cancelled() {
-            return sent;
+            return;
         }
-        to_be_marked(std::mem::take(&mut sent), marks).await;
-        batch = away;
+        rows = away;
         tokio::time::sleep(backoff.next_delay()).await;
     }
 }
 
-async fn to_be_marked(sent: Vec<Uuid>, marks: &mpsc::Sender<Vec<Uuid>>) {
-    if sent.is_empty() {
-        return;
-    }
-    metrics::counter!(metric::OUTBOX_PUBLISHED).increment(sent.len() as u64);
-    metrics::histogram!(metric::OUTBOX_PUBLISH_BATCH).record(sent.len() as f64);
-    // Its other end lives as long as this one.
-    let _ = marks.send(sent).await;
-}
-
 /// Marks what was published a moment later, so that one transaction marks several batches.
-async fn mark_together(shared: Arc<Shared>, mut marks: mpsc::Receiver<Vec<Uuid>>) {
-    // A row is to be marked long before the sweeper may claim it.
+async fn mark_together(shared: Arc<Shared>, mut marks: mpsc::Receiver<Vec<Batch>>) {
+    // A batch is to be marked long before the sweeper may claim it.
     let Shared { outbox, pool, config, .. } = &*shared;
     let wait = Duration::from_millis(config.mark_interval_ms.min(config.lease_ms / 4));
     while let Some(mut sent) = marks.recv().await {
@@ -220,19 +262,22 @@ async fn mark_together(shared: Arc<Shared>, mut marks: mpsc::Receiver<Vec<Uuid>>
         let _ = tokio::time::timeout(wait, more).await;
         if let Err(error) = outbox.mark_sent(pool, &sent).await {
             // They stay pending and the sweeper publishes them again: the inbox absorbs it.
-            let rows = sent.len();
-            tracing::warn!(error = %error, rows, "published events could not be marked");
+            let batches = sent.len();
+            tracing::warn!(error = %error, batches, "published events could not be marked");
         }
     }
 }
 
-async fn bury(shared: &Shared, row: &Row, reason: &str) {
+/// Whether the row is marked; if not, the sweeper tries it again.
+async fn bury(shared: &Shared, row: &Row, reason: &str) -> bool {
     metrics::counter!(metric::OUTBOX_DEAD).increment(1);
     tracing::error!(
         event.id = %row.event_id, order.no = %row.key, tag = %row.tag, reason,
         "the broker refuses this event for good; its outbox row is marked dead"
     );
-    if let Err(error) = shared.outbox.mark_dead(&shared.pool, row.event_id, reason).await {
+    let marked = shared.outbox.mark_dead(&shared.pool, row, reason).await;
+    if let Err(error) = &marked {
         tracing::warn!(error = %error, event.id = %row.event_id, "a dead event could not be marked");
     }
+    marked.is_ok()
 }

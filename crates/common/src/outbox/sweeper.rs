@@ -1,5 +1,6 @@
 //! Publishes what a crash or a full relay left behind, and purges what is old.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::{NoContext, Timestamp, Uuid};
 
-use super::{Outbox, Relay};
+use super::{Claimed, Outbox, Relay};
 use crate::config::{InboxConfig, OutboxConfig};
 use crate::crash::{self, Boundary};
 use crate::inbox::Inbox;
@@ -62,22 +63,31 @@ impl Sweeper {
     /// Claims and hands over until nothing is due.
     async fn sweep(&self) -> Result<(), sqlx::Error> {
         let limit = self.outbox_config.sweep_batch_max;
-        if !self.outbox.has_left(&self.pool).await? {
-            return Ok(());
-        }
         loop {
             let claimed_at = Instant::now();
-            let rows = self.outbox.claim(&self.pool, limit, self.relay.lease()).await?;
-            let count = rows.len();
+            let claimed = self.outbox.claim(&self.pool, limit, self.relay.lease()).await?;
+            let count = claimed.rows.len();
             if count > 0 {
                 metrics::counter!(metric::OUTBOX_SWEPT).increment(count as u64);
                 crash::at(Boundary::Found, PLACE);
             }
-            self.relay.take(rows, claimed_at).await;
+            self.mark_refused(&claimed).await?;
+            self.relay.take(claimed, claimed_at).await;
             if (count as i64) < limit {
                 return Ok(());
             }
         }
+    }
+
+    /// Marks batches of which nothing is left to publish, because all of it was refused.
+    async fn mark_refused(&self, claimed: &Claimed) -> Result<(), sqlx::Error> {
+        let open: HashSet<Uuid> = claimed.rows.iter().map(|row| row.batch_id).collect();
+        let mut refused = claimed.batches.clone();
+        refused.retain(|batch| !open.contains(&batch.id));
+        if refused.is_empty() {
+            return Ok(());
+        }
+        self.outbox.mark_sent(&self.pool, &refused).await
     }
 
     /// Whether everything that is old enough is gone.
@@ -88,7 +98,7 @@ impl Sweeper {
         let before = id_at(clock::now() - kept);
         let mut left = true;
         for _ in 0..PURGE_BATCHES_MAX {
-            left = self.outbox.purge(&self.pool, before, limit).await? == full;
+            left = self.outbox.purge(&self.pool, before, limit).await? >= limit;
             if !left {
                 break;
             }
@@ -105,7 +115,7 @@ impl Sweeper {
     }
 }
 
-/// The smallest kind of id made at `time`: event ids are UUIDv7, so older events compare less.
+/// The smallest kind of id made at `time`: ids of events and batches are UUIDv7, so older ones compare less.
 fn id_at(time: chrono::DateTime<chrono::Utc>) -> Uuid {
     let seconds = u64::try_from(time.timestamp()).unwrap_or_default();
     Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, 0))

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
 use uuid::Uuid;
@@ -16,26 +16,36 @@ const TO_TOPIC: i16 = 0;
 const TO_RETRY: i16 = 1;
 const TO_DEAD: i16 = 2;
 
-const COLUMNS: &str = "event_id, session_id, order_no, destination, topic, consumer_group, tag, \
-                       body, aggregate_version, occurred_at, causation_id, traceparent, properties";
+const COLUMNS: &str = "\
+    batch_id, event_id, session_id, order_no, destination, topic, consumer_group, tag, body, \
+    aggregate_version, occurred_at, causation_id, traceparent, properties";
 
-/// When the oldest transaction of this role began that still runs; now when there is none.
-const COMPLETE: &str = "\
-    SELECT least(now(), min(xact_start)) FROM pg_stat_activity \
-    WHERE datname = current_database() AND usename = current_user \
-      AND pid <> pg_backend_pid()";
-
-/// One worker's outbox table.
+/// One worker's outbox tables.
 #[derive(Debug, Clone)]
 pub struct Outbox {
     insert: Arc<str>,
-    find_left: Arc<str>,
-    raise_mark: Arc<str>,
+    insert_batches: Arc<str>,
     claim: Arc<str>,
     mark_sent: Arc<str>,
     mark_dead: Arc<str>,
     purge: Arc<str>,
     history: Arc<str>,
+}
+
+/// The rows that one transaction wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    pub id: Uuid,
+    /// How many rows it has in the table.
+    pub events: usize,
+}
+
+/// What the sweeper has claimed: batches, and those of their rows that are not refused. A batch
+/// has none when the process died before it could mark that all of them are.
+#[derive(Debug, Clone, Default)]
+pub struct Claimed {
+    pub batches: Vec<Batch>,
+    pub rows: Vec<Row>,
 }
 
 /// A row and when it was published, as the order's history shows it.
@@ -46,64 +56,86 @@ pub struct Past {
 }
 
 impl Outbox {
-    /// The table `<schema>.outbox`.
+    /// The tables `<schema>.outbox` and `<schema>.outbox_batches`.
     pub fn new(schema: &'static str) -> Self {
         Self {
             insert: format!(
-                "INSERT INTO {schema}.outbox ({COLUMNS}, lease_until) \
-                 SELECT t.*, (SELECT now() + $14::float8 * interval '1 second') \
-                 FROM unnest($1::uuid[], $2::int8[], $3::text[], $4::int2[], $5::text[], \
-                   $6::text[], $7::text[], $8::bytea[], $9::int8[], $10::timestamptz[], \
-                   $11::uuid[], $12::text[], $13::text[]) AS t"
+                "INSERT INTO {schema}.outbox ({COLUMNS}) \
+                 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int8[], $4::text[], $5::int2[], \
+                   $6::text[], $7::text[], $8::text[], $9::bytea[], $10::int8[], \
+                   $11::timestamptz[], $12::uuid[], $13::text[], $14::text[])"
             )
             .into(),
-            find_left: format!(
-                "SELECT min(lease_until) FROM {schema}.outbox \
-                 WHERE lease_until > (SELECT low_water FROM {schema}.outbox_mark) \
-                   AND lease_until <= $1 AND sent_at IS NULL AND dead_reason IS NULL"
+            insert_batches: format!(
+                "INSERT INTO {schema}.outbox_batches (batch_id, events, lease_until) \
+                 SELECT t.*, now() + $3::float8 * interval '1 second' \
+                 FROM unnest($1::uuid[], $2::int4[]) AS t"
             )
             .into(),
-            raise_mark: format!(
-                "UPDATE {schema}.outbox_mark SET low_water = $1 WHERE low_water < $1"
-            )
-            .into(),
+            // Batches until there are enough rows: the one that passes the limit is the last.
             claim: format!(
-                "UPDATE {schema}.outbox AS o SET attempts = o.attempts + 1, \
-                   lease_until = now() + $2::float8 * interval '1 second' \
-                     * least(power(2, o.attempts), 64) \
-                 FROM (SELECT event_id FROM {schema}.outbox \
-                       WHERE lease_until > (SELECT low_water FROM {schema}.outbox_mark) \
-                         AND lease_until < now() AND sent_at IS NULL AND dead_reason IS NULL \
-                       ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED) AS due \
-                 WHERE o.event_id = due.event_id \
-                 RETURNING o.event_id, o.session_id, o.order_no, o.destination, o.topic, \
-                   o.consumer_group, o.tag, o.body, o.aggregate_version, o.occurred_at, \
-                   o.causation_id, o.traceparent, o.properties"
+                "WITH due AS ( \
+                   SELECT batch_id FROM ( \
+                     SELECT batch_id, sum(events) OVER (ORDER BY lease_until, batch_id) - events \
+                       AS before \
+                     FROM (SELECT batch_id, lease_until, events FROM {schema}.outbox_batches \
+                           WHERE sent_at IS NULL AND lease_until < now() \
+                           ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED) AS locked) AS sums \
+                   WHERE before < $1), \
+                 claimed AS ( \
+                   UPDATE {schema}.outbox_batches AS b SET attempts = b.attempts + 1, \
+                     lease_until = now() + $2::float8 * interval '1 second' \
+                       * least(power(2, b.attempts), 64) \
+                   FROM due WHERE b.batch_id = due.batch_id RETURNING b.batch_id, b.events) \
+                 SELECT c.batch_id, c.events, o.event_id, o.session_id, o.order_no, \
+                   o.destination, o.topic, o.consumer_group, o.tag, o.body, o.aggregate_version, \
+                   o.occurred_at, o.causation_id, o.traceparent, o.properties \
+                 FROM claimed AS c LEFT JOIN {schema}.outbox AS o \
+                   ON o.batch_id = c.batch_id AND o.dead_reason IS NULL \
+                 ORDER BY c.batch_id"
             )
             .into(),
             mark_sent: format!(
-                "UPDATE {schema}.outbox SET sent_at = now() \
-                 WHERE event_id = ANY ($1::uuid[]) AND sent_at IS NULL"
+                "UPDATE {schema}.outbox_batches AS b SET sent_at = now() \
+                 FROM unnest($1::uuid[], $2::int4[]) AS sent (batch_id, events) \
+                 WHERE b.batch_id = sent.batch_id AND b.events = sent.events \
+                   AND b.sent_at IS NULL"
             )
             .into(),
-            mark_dead: format!("UPDATE {schema}.outbox SET dead_reason = $2 WHERE event_id = $1")
-                .into(),
+            mark_dead: format!(
+                "UPDATE {schema}.outbox SET dead_reason = $3 \
+                 WHERE batch_id = $1 AND event_id = $2"
+            )
+            .into(),
             purge: format!(
-                "DELETE FROM {schema}.outbox WHERE event_id IN ( \
-                   SELECT event_id FROM {schema}.outbox \
-                   WHERE event_id < $1 AND sent_at IS NOT NULL \
-                   ORDER BY event_id LIMIT $2 FOR UPDATE SKIP LOCKED)"
+                "WITH old AS ( \
+                   SELECT batch_id FROM ( \
+                     SELECT batch_id, sum(events) OVER (ORDER BY batch_id) - events AS before \
+                     FROM (SELECT batch_id, events FROM {schema}.outbox_batches \
+                           WHERE batch_id < $1 AND sent_at IS NOT NULL \
+                           ORDER BY batch_id LIMIT $2 FOR UPDATE SKIP LOCKED) AS locked) AS sums \
+                   WHERE before < $2), \
+                 gone AS ( \
+                   DELETE FROM {schema}.outbox AS o USING old \
+                   WHERE o.batch_id = old.batch_id AND o.dead_reason IS NULL) \
+                 DELETE FROM {schema}.outbox_batches AS b USING old \
+                 WHERE b.batch_id = old.batch_id RETURNING b.events"
             )
             .into(),
             history: format!(
-                "SELECT {COLUMNS}, sent_at FROM {schema}.outbox WHERE order_no = $1 \
-                 ORDER BY aggregate_version, event_id LIMIT $2"
+                "SELECT o.*, b.sent_at \
+                 FROM (SELECT {COLUMNS}, dead_reason FROM {schema}.outbox WHERE order_no = $1 \
+                       ORDER BY aggregate_version, event_id LIMIT $2) AS o \
+                 LEFT JOIN {schema}.outbox_batches AS b \
+                   ON b.batch_id = o.batch_id AND o.dead_reason IS NULL \
+                 ORDER BY o.aggregate_version, o.event_id"
             )
             .into(),
         }
     }
 
-    /// Inserts the rows inside the caller's transaction, leased to the caller for `lease`.
+    /// Inserts the rows inside the caller's transaction, their batches leased to the caller for
+    /// `lease`.
     ///
     /// # Errors
     /// What PostgreSQL says; the caller rolls back.
@@ -117,37 +149,23 @@ impl Outbox {
             return Ok(());
         }
         let insert = sqlx::query(AssertSqlSafe(self.insert.clone()));
-        bound(insert, rows, lease).execute(connection).await?;
+        bind_rows(insert, rows).execute(&mut *connection).await?;
+        let insert = sqlx::query(AssertSqlSafe(self.insert_batches.clone()));
+        bind_batches(insert, &batches_of(rows.iter().copied()), lease).execute(connection).await?;
         Ok(())
     }
 
-    /// As [`Outbox::insert`], as a part of a statement.
+    /// As [`Outbox::insert`], as parts of a statement.
     pub fn insert_with(&self, whole: &mut Whole, rows: &[&Row], lease: Duration) {
         if !rows.is_empty() {
-            let _ = bound(whole.part("said", &self.insert), rows, lease);
+            let _ = bind_rows(whole.part("said", &self.insert), rows);
+            let batches = batches_of(rows.iter().copied());
+            let _ = bind_batches(whole.part("batches", &self.insert_batches), &batches, lease);
         }
     }
 
-    /// Whether rows are there whose lease has run out; what was read is not looked at again.
-    ///
-    /// A row shows when its transaction commits, and its lease began when that started: what is
-    /// behind the oldest transaction that still runs is complete.
-    ///
-    /// # Errors
-    /// What PostgreSQL says.
-    pub async fn has_left(&self, pool: &PgPool) -> Result<bool, sqlx::Error> {
-        let complete: DateTime<Utc> = sqlx::query_scalar(COMPLETE).fetch_one(pool).await?;
-        let left: Option<DateTime<Utc>> = sqlx::query_scalar(AssertSqlSafe(self.find_left.clone()))
-            .bind(complete)
-            .fetch_one(pool)
-            .await?;
-        let read_up_to = left.map_or(complete, |left| left - TimeDelta::microseconds(1));
-        sqlx::query(AssertSqlSafe(self.raise_mark.clone())).bind(read_up_to).execute(pool).await?;
-        Ok(left.is_some())
-    }
-
-    /// Claims up to `limit` rows whose lease has run out, and leases them to the caller: for
-    /// `lease` the first time, twice as long each time after, up to 64 times.
+    /// Claims batches whose lease has run out, until they have `limit` rows, and leases them to
+    /// the caller: for `lease` the first time, twice as long each time after, up to 64 times.
     ///
     /// # Errors
     /// What PostgreSQL says.
@@ -156,21 +174,37 @@ impl Outbox {
         pool: &PgPool,
         limit: i64,
         lease: Duration,
-    ) -> Result<Vec<Row>, sqlx::Error> {
-        let rows = sqlx::query(AssertSqlSafe(self.claim.clone()))
+    ) -> Result<Claimed, sqlx::Error> {
+        let found = sqlx::query(AssertSqlSafe(self.claim.clone()))
             .bind(limit)
             .bind(lease.as_secs_f64())
             .fetch_all(pool)
             .await?;
-        rows.iter().map(read).collect()
+        let mut claimed = Claimed::default();
+        for row in &found {
+            let id: Uuid = row.try_get("batch_id")?;
+            if claimed.batches.last().is_none_or(|batch| batch.id != id) {
+                let events: i32 = row.try_get("events")?;
+                let events = usize::try_from(events).unwrap_or_default();
+                claimed.batches.push(Batch { id, events });
+            }
+            if row.try_get::<Option<Uuid>, _>("event_id")?.is_some() {
+                claimed.rows.push(read(row)?);
+            }
+        }
+        Ok(claimed)
     }
 
-    /// Marks the rows as published.
+    /// Marks batches of which the broker has taken or refused each row.
     ///
     /// # Errors
     /// What PostgreSQL says.
-    pub async fn mark_sent(&self, pool: &PgPool, ids: &[Uuid]) -> Result<(), sqlx::Error> {
-        sqlx::query(AssertSqlSafe(self.mark_sent.clone())).bind(ids).execute(pool).await?;
+    pub async fn mark_sent(&self, pool: &PgPool, batches: &[Batch]) -> Result<(), sqlx::Error> {
+        sqlx::query(AssertSqlSafe(self.mark_sent.clone()))
+            .bind(batches.iter().map(|batch| batch.id).collect::<Vec<_>>())
+            .bind(batches.iter().map(|batch| count(batch.events)).collect::<Vec<_>>())
+            .execute(pool)
+            .await?;
         Ok(())
     }
 
@@ -181,29 +215,30 @@ impl Outbox {
     pub async fn mark_dead(
         &self,
         pool: &PgPool,
-        id: Uuid,
+        row: &Row,
         reason: &str,
     ) -> Result<(), sqlx::Error> {
         sqlx::query(AssertSqlSafe(self.mark_dead.clone()))
-            .bind(id)
+            .bind(row.batch_id)
+            .bind(row.event_id)
             .bind(reason)
             .execute(pool)
             .await?;
         Ok(())
     }
 
-    /// Deletes up to `limit` published rows whose event is older than `before`, an id made at
-    /// that time; answers how many it deleted. What is pending is never deleted.
+    /// Deletes published batches that are older than `before`, an id made at that time, until
+    /// `limit` rows are gone; answers how many are. What is pending or refused is never deleted.
     ///
     /// # Errors
     /// What PostgreSQL says.
-    pub async fn purge(&self, pool: &PgPool, before: Uuid, limit: i64) -> Result<u64, sqlx::Error> {
-        let done = sqlx::query(AssertSqlSafe(self.purge.clone()))
+    pub async fn purge(&self, pool: &PgPool, before: Uuid, limit: i64) -> Result<i64, sqlx::Error> {
+        let gone: Vec<i32> = sqlx::query_scalar(AssertSqlSafe(self.purge.clone()))
             .bind(before)
             .bind(limit)
-            .execute(pool)
+            .fetch_all(pool)
             .await?;
-        Ok(done.rows_affected())
+        Ok(gone.into_iter().map(i64::from).sum())
     }
 
     /// The events about `key`, oldest first, at most `limit`.
@@ -227,10 +262,32 @@ impl Outbox {
     }
 }
 
-fn bound<B: Bind>(insert: B, rows: &[&Row], lease: Duration) -> B {
+/// The batches of `rows`, each with how many of them are its own.
+pub(super) fn batches_of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Vec<Batch> {
+    let mut events: BTreeMap<Uuid, usize> = BTreeMap::new();
+    for row in rows {
+        *events.entry(row.batch_id).or_default() += 1;
+    }
+    events.into_iter().map(|(id, events)| Batch { id, events }).collect()
+}
+
+fn bind_batches<B: Bind>(insert: B, batches: &[Batch], lease: Duration) -> B {
+    insert
+        .bind(batches.iter().map(|batch| batch.id).collect::<Vec<_>>())
+        .bind(batches.iter().map(|batch| count(batch.events)).collect::<Vec<_>>())
+        .bind(lease.as_secs_f64())
+}
+
+/// A transaction's rows are bounded far below this.
+fn count(events: usize) -> i32 {
+    i32::try_from(events).unwrap_or(i32::MAX)
+}
+
+fn bind_rows<B: Bind>(insert: B, rows: &[&Row]) -> B {
     let targets: Vec<_> = rows.iter().map(|row| columns_of(&row.destination)).collect();
     let properties: Vec<Option<String>> = rows.iter().map(|row| properties_text(row)).collect();
     insert
+        .bind(rows.iter().map(|row| row.batch_id).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.event_id).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.session_id).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| &*row.key).collect::<Vec<&str>>())
@@ -244,7 +301,6 @@ fn bound<B: Bind>(insert: B, rows: &[&Row], lease: Duration) -> B {
         .bind(rows.iter().map(|row| row.causation_id).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.traceparent.as_deref()).collect::<Vec<Option<&str>>>())
         .bind(properties)
-        .bind(lease.as_secs_f64())
 }
 
 fn columns_of(destination: &Destination) -> (i16, &str, Option<&str>) {
@@ -279,6 +335,7 @@ fn read(row: &PgRow) -> Result<Row, sqlx::Error> {
         }
     };
     Ok(Row {
+        batch_id: row.try_get("batch_id")?,
         event_id: row.try_get("event_id")?,
         session_id: row.try_get("session_id")?,
         key: row.try_get::<&str, _>("order_no")?.into(),

@@ -16,6 +16,7 @@ use super::{
 use crate::bus::{Bus, BusError, Subscription};
 use crate::crash::{self, Boundary};
 use crate::decision::Undecided;
+use crate::ids;
 use crate::life::Tasks;
 use crate::metric;
 
@@ -290,9 +291,13 @@ impl<A: Aggregate> Pipeline<A> {
     ) -> Result<Vec<(Change<A>, Result<Applied<A::Gate>, String>)>, StoreError> {
         let mut results = Vec::with_capacity(changes.len());
         let mut parts = vec![changes];
-        while let Some(part) = parts.pop() {
+        while let Some(mut part) = parts.pop() {
             if part.is_empty() {
                 continue;
+            }
+            let batch_id = ids::event_id();
+            for row in part.iter_mut().flat_map(|change| &mut change.rows) {
+                row.batch_id = batch_id;
             }
             let part = Arc::new(part);
             let applied = self.aggregate.apply(&self.group, part.clone()).await;

@@ -101,9 +101,11 @@ fn started(letter: &PgRow, replay_id: Uuid, topic: &str) -> Result<Started, sqlx
     let group: String = letter.try_get("consumer_group")?;
     let properties: BTreeMap<String, String> = serde_json::from_str(letter.try_get("properties")?)
         .map_err(|error| sqlx::Error::Decode(error.into()))?;
+    let id = ids::event_id();
     let row = outbox::Row {
+        batch_id: id,
         // The row's own id: the event's travels in the properties, if it has one.
-        event_id: ids::event_id(),
+        event_id: id,
         session_id: 0,
         key: letter.try_get::<&str, _>("message_key")?.into(),
         destination: Destination::Retry { group: group.as_str().into(), topic: topic.into() },
@@ -130,11 +132,11 @@ async fn insert(
         .execute(&mut *connection)
         .await?;
     sqlx::query(
-        "INSERT INTO dlq.replay_items (replay_id, dead_letter_id, outbox_id) VALUES ($1, $2, $3)",
+        "INSERT INTO dlq.replay_items (replay_id, dead_letter_id, batch_id) VALUES ($1, $2, $3)",
     )
     .bind(started.replay_id)
     .bind(id)
-    .bind(started.row.event_id)
+    .bind(started.row.batch_id)
     .execute(&mut *connection)
     .await?;
     set_status(connection, id, Status::Replaying, None, Some(by)).await?;

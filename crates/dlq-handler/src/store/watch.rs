@@ -17,8 +17,9 @@ impl Store {
             "WITH ended AS ( \
                SELECT i.replay_id, i.dead_letter_id, o.dead_reason, \
                  CASE WHEN o.dead_reason IS NULL THEN 'sent' ELSE 'failed' END AS outcome \
-               FROM dlq.replay_items AS i JOIN dlq.outbox AS o ON o.event_id = i.outbox_id \
-               WHERE i.outcome IS NULL AND (o.sent_at IS NOT NULL OR o.dead_reason IS NOT NULL) \
+               FROM dlq.replay_items AS i JOIN dlq.outbox AS o ON o.batch_id = i.batch_id \
+               JOIN dlq.outbox_batches AS b ON b.batch_id = i.batch_id \
+               WHERE i.outcome IS NULL AND b.sent_at IS NOT NULL \
                LIMIT $1), \
              letters AS ( \
                SELECT d.id FROM dlq.dead_letters AS d JOIN ended ON d.id = ended.dead_letter_id \

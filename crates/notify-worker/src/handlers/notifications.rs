@@ -105,6 +105,7 @@ impl Aggregate for Notifications {
             (properties::WORKER.to_owned(), self.route.worker.to_string()),
         ]);
         outbox::Row {
+            batch_id: stamp.event_id,
             event_id: stamp.event_id,
             session_id: request.session_id,
             key: key.into(),

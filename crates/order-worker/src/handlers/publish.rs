@@ -49,6 +49,7 @@ impl Publisher {
             }
         };
         Row {
+            batch_id: stamp.event_id,
             event_id: stamp.event_id,
             session_id: order.session_id.get(),
             key: order.order_no.as_str().into(),

@@ -153,7 +153,8 @@ impl Stage {
     /// The tags of all that, by the order's version, once nothing more is pending.
     pub(crate) async fn settled(&self, order_no: &str) -> Vec<Tag> {
         self.until("the outbox is empty", async || {
-            self.count("SELECT count(*) FROM orders.outbox WHERE sent_at IS NULL").await == 0
+            self.count("SELECT count(*) FROM orders.outbox_batches WHERE sent_at IS NULL").await
+                == 0
                 && self.count("SELECT count(*) FROM orders.calls").await == 0
         })
         .await;

@@ -15,6 +15,7 @@ use crate::domain::{self, Event, Fact, Hold};
 pub(super) fn row(topic: &Arc<str>, hold: &Hold, event: &Event, stamp: Stamp) -> Row {
     let body = message(hold, event, &stamp);
     Row {
+        batch_id: stamp.event_id,
         event_id: stamp.event_id,
         session_id: event.session_id.get(),
         key: hold.order_no.as_str().into(),

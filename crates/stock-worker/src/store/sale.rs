@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use common::bus::Destination;
-use common::outbox;
 use common::postgres::transact;
+use common::{ids, outbox};
 use contracts::{
     Amount, Body as _, Currency, LocalTime, Quantity, SaleChanged, SaleState, SaleTicketType,
     SessionId, ShowId, Tag, TicketId,
@@ -141,8 +141,10 @@ impl Store {
         session_id: SessionId,
     ) -> Result<outbox::Row, sqlx::Error> {
         let (sale, now) = read_sale(connection, session_id).await?;
+        let event_id = ids::event_id();
         let row = outbox::Row {
-            event_id: common::ids::event_id(),
+            batch_id: event_id,
+            event_id,
             session_id: session_id.get(),
             key: session_id.to_string().into(),
             destination: Destination::Topic(self.topic.clone()),

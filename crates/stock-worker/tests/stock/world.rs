@@ -286,7 +286,7 @@ impl Drop for World {
     }
 }
 
-const PENDING: &str = "SELECT count(*) FROM stock.outbox WHERE sent_at IS NULL";
+const PENDING: &str = "SELECT count(*) FROM stock.outbox_batches WHERE sent_at IS NULL";
 
 const AUDIT: [(&str, &str); 3] = [
     (
