@@ -14,16 +14,18 @@ use devstack::workers::{Kind, Override};
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
+use self::mail::MailServer;
 use crate::quiet::TAKERS;
 use crate::stage::Stage;
 use crate::wait::LIMIT;
 
+mod mail;
 mod sale;
 mod table;
 
 const SHOW: &str = "tests/tests/system/crashes/show.toml";
 /// Work that a dead process has left behind is found again soon, and nobody waits long to expire.
-const SETTINGS: [(Kind, &str, &str); 13] = [
+const SETTINGS: [(Kind, &str, &str); 19] = [
     (Kind::Order, "outbox.lease_ms", "2000"),
     (Kind::Order, "outbox.backoff_max_ms", "500"),
     (Kind::Stock, "outbox.lease_ms", "2000"),
@@ -37,10 +39,19 @@ const SETTINGS: [(Kind, &str, &str); 13] = [
     (Kind::Order, "orders.grace_s", "1"),
     (Kind::Order, "orders.jitter_s", "0"),
     (Kind::Order, "expiry.sweep_interval_ms", "200"),
+    (Kind::Order, "payments.parked_retry_ms", "500"),
+    (Kind::Notify, "delivery.lease_ms", "2000"),
+    (Kind::Notify, "delivery.backoff_max_ms", "500"),
+    (Kind::Notify, "smtp.timeout_ms", "1000"),
+    (Kind::Notify, "smtp.tls", "none"),
+    (Kind::Notify, "smtp.host", "127.0.0.1"),
 ];
 /// Points that a process passes only when it has died at another one before.
-const AFTER: [(&str, &str); 2] =
-    [("Found outbox-sweeper", "Publishing relay"), ("Found call-sweeper", "Calling open")];
+const AFTER: [(&str, &str); 3] = [
+    ("Found outbox-sweeper", "Publishing relay"),
+    ("Found call-sweeper", "Calling open"),
+    ("Found delivery-sweeper", "Calling EMAIL"),
+];
 /// 128 and the number of SIGABRT.
 const ABORTED: i32 = 134;
 /// More than any worker has points.
@@ -52,14 +63,23 @@ type Doom = (Kind, Point);
 /// Once this returns, every worker has died at every point that it passes; after each round of
 /// deaths every order ended as it should, and the audit was clean.
 pub(crate) async fn harm_nobody() {
-    let overrides = SETTINGS.map(|(worker, key, value)| Override {
+    let mails = MailServer::start().await;
+    let port = mails.port.to_string();
+    let by_mail = [
+        // Of the others nobody has an address.
+        (Kind::Order, "orders.default_channels", r#"["SMS"]"#),
+        (Kind::Notify, "channels.email", "smtp"),
+        (Kind::Notify, "smtp.port", port.as_str()),
+    ];
+    let set = |(worker, key, value): (_, &str, &str)| Override {
         worker,
         key: key.to_owned(),
         value: value.to_owned(),
-    });
-    let options = Options { overrides: overrides.into(), can_die: true, ..Options::default() };
+    };
+    let overrides = SETTINGS.into_iter().chain(by_mail).map(set).collect();
+    let options = Options { overrides, can_die: true, ..Options::default() };
     let mut stage = Box::pin(Stage::start_with(SHOW, options)).await;
-    sale::run(&stage).await;
+    sale::run(&stage, &mails).await;
     stage.step("a sale without deaths");
     assert_complete(&stage);
 
@@ -71,7 +91,7 @@ pub(crate) async fn harm_nobody() {
             break;
         }
         assert!(round < ROUNDS_MAX, "there is always another point to die at: {dooms:?}");
-        let dead = Box::pin(play(&mut stage, &dooms)).await;
+        let dead = Box::pin(play(&mut stage, &mails, &dooms)).await;
         stage.until_ready().await;
         stage.operator(&["audit", "--wait-quiet", "60"]).await;
         let names: Vec<_> = dooms.iter().map(|(_, point)| point.to_string()).collect();
@@ -98,7 +118,7 @@ fn next(stage: &Stage, is_left: impl Fn(&Doom) -> bool) -> Vec<Doom> {
 }
 
 /// Runs a sale in which the workers die, each at its point; answers who did.
-async fn play(stage: &mut Stage, dooms: &[Doom]) -> Vec<bool> {
+async fn play(stage: &mut Stage, mails: &MailServer, dooms: &[Doom]) -> Vec<bool> {
     for (worker, point) in dooms {
         let point = point.to_string();
         let before = AFTER.iter().find(|(after, _)| *after == point).map(|(_, before)| *before);
@@ -111,11 +131,11 @@ async fn play(stage: &mut Stage, dooms: &[Doom]) -> Vec<bool> {
         let stage = &*stage;
         let watched = dooms.iter().map(|(worker, _)| start_again(stage, *worker, &is_over));
         tokio::join!(join_all(watched), async {
-            sale::run(stage).await;
+            sale::run(stage, mails).await;
             // What only a sweeper passes comes later.
             let more = async {
                 while dooms.iter().any(|(worker, _)| is_armed(stage, *worker)) {
-                    sale::run(stage).await;
+                    sale::run(stage, mails).await;
                 }
             };
             // Who is armed still has missed its point.

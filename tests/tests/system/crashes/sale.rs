@@ -6,9 +6,10 @@ use contracts::{OrderStatus, SessionId, Tag, topics};
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
-use crate::messages::{bare, enveloped, foreign_hold, new_order_no, order_create};
+use super::mail::MailServer;
+use crate::messages::{bare, enveloped, foreign_hold, new_order_no, order_create, tagged};
 use crate::orders::{order_no, paid, wanted};
-use crate::stage::{FLOOR, Stage};
+use crate::stage::{FLOOR, SESSION, Stage};
 use crate::wait::{LIMIT, until};
 
 /// It holds tickets for two seconds.
@@ -18,10 +19,11 @@ const SHORT_FLOOR: i64 = 21;
 const TOGGLED: &str = "3";
 
 /// Once this returns, each order has ended as it should.
-pub(super) async fn run(stage: &Stage) {
+pub(super) async fn run(stage: &Stage, mails: &MailServer) {
     tokio::join!(
-        Box::pin(confirmed(stage)),
+        Box::pin(confirmed(stage, mails)),
         Box::pin(cancelled(stage)),
+        Box::pin(paid_too_early(stage)),
         Box::pin(paid_too_late(stage)),
         Box::pin(never_paid(stage)),
         Box::pin(rejected(stage)),
@@ -32,8 +34,16 @@ pub(super) async fn run(stage: &Stage) {
 }
 
 /// By HTTP and by message, paid in the process and at the provider, told on every channel.
-async fn confirmed(stage: &Stage) {
-    let mut everywhere = paid(wanted(buyer(), FLOOR, 2), "instant");
+async fn confirmed(stage: &Stage, mails: &MailServer) {
+    let reader = buyer();
+    let address = format!("buyer{reader}@example.org");
+    sqlx::query("INSERT INTO notify.recipients (user_id, email) VALUES ($1, $2)")
+        .bind(reader)
+        .bind(&address)
+        .execute(&stage.database)
+        .await
+        .expect("the database answers");
+    let mut everywhere = paid(wanted(reader, FLOOR, 2), "instant");
     everywhere["channels"] = json!(["SMS", "EMAIL", "PUSH"]);
     let by_message = new_order_no();
     let (create, _) = enveloped(order_create(&by_message, buyer(), FLOOR, 1));
@@ -42,6 +52,10 @@ async fn confirmed(stage: &Stage) {
     let at_provider = paid(wanted(buyer(), FLOOR, 1), "sandbox");
     let by_http = tokio::join!(accepted(stage, &everywhere), accepted(stage, &at_provider));
     stage.until_status(&[by_http.0, by_http.1, by_message], OrderStatus::Confirmed).await;
+    until("the mail has come", LIMIT, async || {
+        if mails.has_mail_for(&address) { Ok(()) } else { Err(address.clone()) }
+    })
+    .await;
 }
 
 async fn cancelled(stage: &Stage) {
@@ -50,6 +64,30 @@ async fn cancelled(stage: &Stage) {
     cancel(stage, &reserved).await;
     let declined = accepted(stage, &paid(wanted(buyer(), FLOOR, 1), "sandbox-decline")).await;
     stage.until_status(&[reserved, declined], OrderStatus::Cancelled).await;
+}
+
+/// The provider tells of the money before the order has come.
+async fn paid_too_early(stage: &Stage) {
+    let order_no = new_order_no();
+    let payment = format!("{order_no}-p1");
+    let provider = &stage.workers().sandbox.api;
+    // As order-worker will ask for it.
+    let body = json!({
+        "merchantId": "boxoffice", "paymentId": payment, "orderNo": order_no, "amount": "79.00",
+        "currency": "EUR", "method": "sandbox",
+        "callbackUrl": format!("{}/v1/payments/callback", stage.workers().order.api),
+    });
+    let open = stage.http.post(format!("{provider}/v1/payments"));
+    let opened = ask(stage, open.header("Idempotency-Key", &payment).json(&body)).await;
+    assert!(opened.is_success(), "{opened}");
+    let parked = "SELECT count(*) FROM orders.payment_events WHERE order_no = $1";
+    until_one(stage, "the money is noted", parked, &order_no).await;
+    let create = json!({
+        "orderNo": order_no, "sessionId": SESSION.get(), "userId": buyer(), "ticketId": FLOOR,
+        "quantity": 1, "paymentMethod": "sandbox",
+    });
+    stage.publish(vec![tagged(Tag::OrderCreate, &order_no, &create)]).await;
+    stage.until_status(&[order_no], OrderStatus::Confirmed).await;
 }
 
 /// Cancelled while the buyer is on the provider's page, then paid there all the same.
