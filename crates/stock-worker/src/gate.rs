@@ -27,6 +27,7 @@ mod load;
 mod prune;
 mod read;
 mod record;
+pub mod reference;
 mod reserve;
 mod server;
 mod settle;

@@ -25,7 +25,8 @@ mod waiting;
 
 pub use compare::Comparer;
 use compare::Comparison;
-pub(crate) use settle::{lines as settle_lines, order as settle_order};
+pub use consult::{order as reserve_order, read as reserve_answer};
+pub use settle::{lines as settle_lines, order as settle_order};
 use waiting::Waiting;
 
 /// How Redis is called in readiness and in errors.

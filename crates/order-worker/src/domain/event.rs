@@ -23,7 +23,7 @@ pub enum Event {
 }
 
 /// What the buyer is told: one for each transition that a buyer sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Notice {
     Confirmed,
     Rejected,
@@ -82,7 +82,7 @@ pub struct Call {
     pub currency: Currency,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(i16)]
 pub enum CallKind {
     Open = 0,

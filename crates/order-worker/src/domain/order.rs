@@ -6,7 +6,7 @@ use contracts::{
 pub use contracts::OrderStatus as Status;
 
 /// An order with everything that changes with its version.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Order {
     pub order_no: OrderNo,
     pub session_id: SessionId,
@@ -42,7 +42,7 @@ pub struct Order {
 }
 
 /// One line, with the price that the sale had at creation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Line {
     pub ticket_id: TicketId,
     pub quantity: Quantity,
@@ -50,7 +50,7 @@ pub struct Line {
 }
 
 /// One attempt to pay.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Payment {
     /// `<order number>-p<n>`: our id, and the provider's idempotency key.
     pub payment_id: String,
@@ -65,7 +65,7 @@ pub struct Payment {
 }
 
 /// `FAILED` and `CLOSED` may still become `CAPTURED`: providers do that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(i16)]
 pub enum PaymentStatus {
     Created = 0,
@@ -94,7 +94,7 @@ impl PaymentStatus {
 }
 
 /// Money on its way back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Refund {
     /// `<order number>-r<n>`: fixed before the call, and the provider's idempotency key.
     pub refund_id: String,
@@ -104,7 +104,7 @@ pub struct Refund {
     pub reason: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(i16)]
 pub enum RefundStatus {
     Requested = 0,

@@ -1,7 +1,7 @@
 use contracts::RejectReason;
 
 /// What was said about one reservation: by Redis before, or by PostgreSQL when it refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum GateAnswer {
     /// Held now.
     Granted,
@@ -18,7 +18,7 @@ pub enum GateAnswer {
 }
 
 /// Who refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Keeper {
     /// It has no record of the order, then.
     Redis,

@@ -6,7 +6,7 @@ use contracts::{Amount, Currency, OrderNo, RejectReason, SessionId, TicketId, Us
 pub(super) const FIRST_HOLD: i32 = 1;
 
 /// Everything that is held or was bought under one order number.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Hold {
     pub order_no: OrderNo,
     /// 0 when no session is known: a refusal, or a tombstone.
@@ -28,7 +28,7 @@ pub struct Hold {
 }
 
 /// One ticket type of a hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Line {
     pub ticket_id: TicketId,
     /// 0 in a tombstone, and in a line that was refused.
@@ -47,7 +47,7 @@ pub enum LineState {
 }
 
 /// What Redis has of a hold once this batch has committed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RedisView {
     /// It must be told.
     Unsure,

@@ -58,7 +58,8 @@ fn is_closed(said: &[ReserveAnswer]) -> bool {
     said.iter().any(|answer| matches!(answer, ReserveAnswer::NotLoaded | ReserveAnswer::StaleEpoch))
 }
 
-fn order(question: &Question<'_>) -> ReserveOrder {
+/// A question as the gate is asked.
+pub fn order(question: &Question<'_>) -> ReserveOrder {
     let wanted = question.wanted;
     ReserveOrder {
         order_no: wanted.order_no.clone(),
@@ -73,7 +74,8 @@ fn order(question: &Question<'_>) -> ReserveOrder {
     }
 }
 
-fn read(said: ReserveAnswer) -> (GateAnswer, &'static str) {
+/// What the gate's answer means for the decision, and its label.
+pub fn read(said: ReserveAnswer) -> (GateAnswer, &'static str) {
     let refused = |reason| GateAnswer::Refused { reason, by: Keeper::Redis };
     match said {
         ReserveAnswer::Ok => (GateAnswer::Granted, "granted"),

@@ -72,7 +72,7 @@ impl Stock {
 }
 
 /// A hold as Redis is told.
-pub(crate) fn order(hold: &Hold) -> SettleOrder {
+pub fn order(hold: &Hold) -> SettleOrder {
     SettleOrder {
         order_no: hold.order_no.clone(),
         user: hold.user_id,
@@ -82,7 +82,7 @@ pub(crate) fn order(hold: &Hold) -> SettleOrder {
 }
 
 /// A hold's lines as Redis has them.
-pub(crate) fn lines(hold: &Hold) -> Vec<HoldLine> {
+pub fn lines(hold: &Hold) -> Vec<HoldLine> {
     let line = |line: &crate::domain::Line| HoldLine {
         ticket: line.ticket_id,
         quantity: line.quantity,
