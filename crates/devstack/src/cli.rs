@@ -11,6 +11,7 @@ use devstack::{Console, Error, guard, install};
 mod bench;
 mod demo;
 mod signals;
+mod sim;
 mod test;
 mod up;
 
@@ -44,6 +45,8 @@ enum Command {
     Bench(bench::Bench),
     /// Where the time goes under `saga`: a CPU profile of each worker, PostgreSQL's statements
     Profile(bench::Profile),
+    /// Searches sales for a broken invariant, without servers: `--seed N`, or `--seeds N --first N`
+    Sim(Sim),
     /// Runs the whole workspace's tests on real servers: `cargo stack test -- <cargo test's arguments>`
     Test(Test),
     /// Ends a process when whoever started it has ended
@@ -57,6 +60,13 @@ struct Test {
     keep: Keep,
     /// Passed on to `cargo test`; without any it tests the workspace
     #[arg(last = true)]
+    arguments: Vec<OsString>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Sim {
+    /// `--seed N` prints one run; `--seeds N` and `--first N` choose how many, and the first
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<OsString>,
 }
 
@@ -121,6 +131,7 @@ async fn execute(command: Command, console: &Console) -> Result<ExitCode, Error>
         Command::Demo(order) => Box::pin(demo::demo(order, console)).await,
         Command::Bench(order) => Box::pin(bench::bench(order, console)).await,
         Command::Profile(order) => Box::pin(bench::profile(order, console)).await,
+        Command::Sim(order) => sim::sim(order.arguments).await,
         Command::Test(order) => {
             Box::pin(test::test(order.arguments, order.keep.into(), console)).await
         }

@@ -8,7 +8,8 @@ use crate::rare::{Rare, Seen};
 use crate::redis::Filling;
 use crate::setup::Setup;
 use crate::state::{
-    CallRow, Input, Item, Letter, LetterId, Place, ProviderPayment, ProviderState, Stage, Taken, World,
+    CallRow, Input, Item, Letter, LetterId, Place, ProviderPayment, ProviderState, Stage, Taken,
+    World,
 };
 
 mod enabled;
@@ -71,11 +72,21 @@ pub enum Start {
     /// The sweep finds the order.
     Sweep(u8),
     /// `again` keeps a copy of the first message at the broker.
-    Deliver { letter: LetterId, with: Option<LetterId>, again: bool },
+    Deliver {
+        letter: LetterId,
+        with: Option<LetterId>,
+        again: bool,
+    },
     /// The provider hears the call; its answer is in memory.
-    Call { order: u8, call: u8 },
+    Call {
+        order: u8,
+        call: u8,
+    },
     /// The provider can't be reached for good.
-    GiveUp { order: u8, call: u8 },
+    GiveUp {
+        order: u8,
+        call: u8,
+    },
 }
 
 /// Whether anything comes between the steps of a batch.
@@ -185,7 +196,8 @@ impl World {
     fn finish(&mut self, setup: &Setup, seen: &mut Seen) {
         let index = self.hands.len() - 1;
         while let Some(hand) = self.hands.get(index) {
-            let waits = matches!(hand.stage, Stage::Consult(epoch, _) if !self.redis.answers(epoch));
+            let waits =
+                matches!(hand.stage, Stage::Consult(epoch, _) if !self.redis.answers(epoch));
             if waits {
                 let hand = self.hands.remove(index);
                 seen.mark(Rare::GateClosed);
@@ -226,7 +238,13 @@ impl World {
             letter.left -= 1;
             place = letter.to;
             let Letter { what, .. } = *letter;
-            items.push(Item { order: id.order, input: what, letter: Some(id), known: false, gate: None });
+            items.push(Item {
+                order: id.order,
+                input: what,
+                letter: Some(id),
+                known: false,
+                gate: None,
+            });
         }
         if again {
             self.letter_mut(letter).expect("at the broker").left += 1;

@@ -53,6 +53,8 @@ defences! {
     SettleKnown = "settling for events that the inbox knows",
     /// Off: nothing is settled for an event that turned out to be known at the commit.
     SettleMissed = "settling for events that the inbox came to know meanwhile",
+    /// Off: nothing is settled after a message that changed nothing.
+    SettleIgnored = "settling after a message that changed nothing",
     /// Off: messages of one order in one batch are all decided on the row as it was loaded.
     Fold = "messages of one order in one batch are decided in turn",
     /// Off: orders in one call of the script don't see what the ones before them took.

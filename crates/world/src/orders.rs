@@ -63,9 +63,8 @@ impl World {
             let folded = self.fold_order(key, of(key.order), setup, seen);
             let current = self.row(key.order).order.as_ref().map(|order| order.version);
             let is_as_loaded = current == key.base.as_ref().map(|order| order.version);
-            let hit = folded.next.is_none()
-                || is_as_loaded
-                || !setup.defences.has(Defence::OrderCas);
+            let hit =
+                folded.next.is_none() || is_as_loaded || !setup.defences.has(Defence::OrderCas);
             if !hit {
                 seen.mark(Rare::OrderMissed);
                 for item in of(key.order) {
@@ -126,7 +125,9 @@ impl World {
                     folded.entries.extend(item.letter);
                 }
                 Err(Undecided::Retry(_)) => folded.early.extend(item.letter),
-                Err(Undecided::Dead(why)) => self.broken = Some(format!("Q6: dead-lettered: {why}")),
+                Err(Undecided::Dead(why)) => {
+                    self.broken = Some(format!("Q6: dead-lettered: {why}"))
+                }
             }
         }
         folded
@@ -139,8 +140,7 @@ impl World {
         if ended && !setup.defences.has(Defence::EndSaidAgain) && item.input == Input::Deducted {
             decision.events.clear();
         }
-        let captures =
-            matches!(item.input, Input::Captured(..) | Input::CapturedCallback(..));
+        let captures = matches!(item.input, Input::Captured(..) | Input::CapturedCallback(..));
         if ended && captures && !setup.defences.has(Defence::LatePayment) {
             let ends = decision.calls.into_iter().filter(|work| !matches!(work, Work::Start(_)));
             decision = Decision { calls: ends.collect(), ..Decision::unchanged(decision.reply) };
@@ -154,9 +154,7 @@ impl World {
             self.letter_mut(id).expect("in hand").left += 1;
         }
         for id in folded.entries {
-            let letter = self.letter_mut(id).expect("in hand");
-            // A callback may have its effect again: its state is what makes it harmless.
-            letter.taken += u8::from(letter.what.is_from_bus());
+            self.take_effect(id, setup);
         }
         if let Some(next) = folded.next {
             self.watch_end(order, &next, setup);
@@ -230,20 +228,22 @@ impl World {
         let stays = match row.ended {
             None => true,
             Some(Confirmed) => next.status == Confirmed,
-            Some(ended) => {
-                next.status == ended || matches!(next.status, Refunding | Refunded)
-            }
+            Some(ended) => next.status == ended || matches!(next.status, Refunding | Refunded),
         };
-        let is_end =
-            matches!(next.status, Cancelled | Confirmed | Expired | Refunded | Refunding | Rejected);
+        let is_end = matches!(
+            next.status,
+            Cancelled | Confirmed | Expired | Refunded | Refunding | Rejected
+        );
         if row.ended.is_none() && is_end {
             row.ended = Some(next.status);
         }
         if !stays {
             let (was, number) = (row.ended, setup.number(order));
             let was = was.map_or("?", Status::as_str);
-            self.broken =
-                Some(format!("S6: order {number} had ended as {was} and is {}", next.status.as_str()));
+            self.broken = Some(format!(
+                "S6: order {number} had ended as {was} and is {}",
+                next.status.as_str()
+            ));
         }
     }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use contracts::TicketId;
 use stock_worker::domain::Hold;
 use stock_worker::gate::reference::{Lines, Model};
-use stock_worker::gate::{HoldLine, HoldNo, ReserveAnswer, ReserveOrder, SettleAnswer, SettleOrder};
+use stock_worker::gate::{
+    HoldLine, HoldNo, ReserveAnswer, ReserveOrder, SettleAnswer, SettleOrder,
+};
 use stock_worker::stock::{settle_lines, settle_order};
 
 use crate::defence::Defence;
@@ -181,8 +183,10 @@ impl World {
             (hold.order_no.clone(), (number, hold.user_id, lines))
         };
         let users = self.stock.users.iter().enumerate();
-        let users: BTreeMap<_, _> =
-            users.filter(|(_, held)| **held > 0).map(|(user, held)| (user_id(user), *held)).collect();
+        let users: BTreeMap<_, _> = users
+            .filter(|(_, held)| **held > 0)
+            .map(|(user, held)| (user_id(user), *held))
+            .collect();
         Model {
             stock: setup.totals.iter().enumerate().map(free).collect(),
             records: self.stock.holds.iter().flatten().filter(|h| is_told(h)).map(record).collect(),

@@ -1,8 +1,8 @@
 //! The small worlds that are searched to their end.
 
-use crate::rare::Seen;
 use crate::action::{Action, Pace, Start};
-use crate::setup::{Budget, Plan, Setup};
+use crate::rare::Seen;
+use crate::setup::{Plan, Setup};
 use crate::state::World;
 
 /// Two orders of two users for the only ticket.
@@ -31,9 +31,4 @@ pub fn made(setup: &Setup) -> World {
         world.step(Action::Start(Start::Create(order), Pace::AtOnce), setup, &mut seen);
     }
     world
-}
-
-/// What goes wrong without loss of Redis.
-pub fn without_loss() -> Budget {
-    Budget { duplicates: 1, crashes: 1, cancels: 1, ticks: 1, ..Budget::default() }
 }

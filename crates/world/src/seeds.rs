@@ -12,7 +12,7 @@ use crate::state::World;
 /// Steps at random, before all comes to rest.
 const STEPS_MAX: usize = 160;
 /// Steps until all has come to rest: a world that takes more never does.
-const DRAIN_STEPS_MAX: usize = 4_000;
+const DRAIN_STEPS_MAX: usize = 1_000;
 /// How often a step is one that need not happen.
 const MISHAP_PERCENT: usize = 35;
 
@@ -21,6 +21,8 @@ const MISHAP_PERCENT: usize = 35;
 pub struct Run {
     pub setup: Setup,
     pub trace: Vec<Action>,
+    /// Steps that were chosen by chance, before all was to come to rest.
+    pub chosen: usize,
     pub violation: Option<Violation>,
 }
 
@@ -79,11 +81,13 @@ pub fn run(seed: u64, defences: Defences, seen: &mut Seen) -> Run {
         }
         let action = actions[random.below(actions.len())];
         if let Err(violation) = go(&mut world, action, &setup, &mut trace, seen) {
-            return Run { setup, trace, violation: Some(violation) };
+            let chosen = trace.len();
+            return Run { setup, trace, chosen, violation: Some(violation) };
         }
     }
+    let chosen = trace.len();
     let violation = rest(&mut world, &setup, &mut trace, seen).err();
-    Run { setup, trace, violation }
+    Run { setup, trace, chosen, violation }
 }
 
 /// Time passes seldom: otherwise every order expires.
@@ -137,25 +141,18 @@ fn rest(
     check::quiet(world, setup).map_err(|what| broken(what, trace))
 }
 
-/// The trace without the steps that the violation does not need.
-pub fn shorten(setup: &Setup, violation: &Violation) -> Violation {
-    let mut best = violation.clone();
-    let mut at = best.trace.len();
-    while at > 0 {
-        at -= 1;
-        let mut fewer = best.trace.clone();
-        if at >= fewer.len() {
-            continue;
-        }
-        fewer.remove(at);
-        if let Some(shorter) = replay(setup, &fewer)
-            && shorter.trace.len() < best.trace.len()
-            && shorter.what.get(..2) == violation.what.get(..2)
-        {
-            best = shorter;
+/// The violation of a run with fewer steps: each chosen step that it does not need is left out.
+pub fn shorten(run: &Run) -> Option<Violation> {
+    let mut best = run.violation.clone()?;
+    let mut chosen = run.trace[..run.chosen].to_vec();
+    for at in (0..chosen.len()).rev() {
+        let step = chosen.remove(at);
+        match replay(&run.setup, &chosen) {
+            Some(shorter) if shorter.what.get(..2) == best.what.get(..2) => best = shorter,
+            Some(_) | None => chosen.insert(at, step),
         }
     }
-    best
+    Some(best)
 }
 
 /// Makes those steps that are possible, then lets all come to rest.

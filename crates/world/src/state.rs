@@ -247,21 +247,36 @@ impl World {
     pub(crate) fn post(&mut self, order: u8, to: Place, what: Input, sent: bool) {
         let taken = |number| {
             self.letters.iter().any(|letter| letter.id == LetterId { order, number })
-                || self.hands.iter().flat_map(|hand| &hand.items).any(|item| {
-                    item.letter == Some(LetterId { order, number })
-                })
+                || self
+                    .hands
+                    .iter()
+                    .flat_map(|hand| &hand.items)
+                    .any(|item| item.letter == Some(LetterId { order, number }))
         };
         let number = (0..=u8::MAX).find(|number| !taken(*number)).expect("few are in flight");
         let id = LetterId { order, number };
         self.letters.push(Letter { id, to, what, left: 1, taken: 0, sent });
     }
 
+    /// Its effect commits, with its inbox row: S8. A callback has no inbox row; it may have its
+    /// effect again, and the order's state is what makes that harmless.
+    pub(crate) fn take_effect(&mut self, id: LetterId, setup: &Setup) {
+        let letter = self.letter_mut(id).expect("in hand");
+        if !letter.what.is_from_bus() {
+            return;
+        }
+        letter.taken += 1;
+        if letter.taken > 1 {
+            let number = setup.number(id.order);
+            self.broken = Some(format!("S8: a message of order {number} took effect twice"));
+        }
+    }
+
     /// Forgets messages that nobody will see again, and their inbox rows with them.
     pub(crate) fn forget(&mut self) {
         let hands = &self.hands;
-        let in_hand = |id| {
-            hands.iter().flat_map(|hand| &hand.items).any(|item| item.letter == Some(id))
-        };
+        let in_hand =
+            |id| hands.iter().flat_map(|hand| &hand.items).any(|item| item.letter == Some(id));
         self.letters.retain(|letter| letter.left > 0 || in_hand(letter.id));
     }
 
@@ -301,8 +316,7 @@ impl Hash for World {
         for hand in &self.hands {
             (hand.place, &hand.stage, hand.items.len()).hash(state);
             for item in &hand.items {
-                let rank =
-                    item.letter.map(|id| letters.iter().position(|letter| letter.id == id));
+                let rank = item.letter.map(|id| letters.iter().position(|letter| letter.id == id));
                 (item.order, item.input, item.known, &item.gate, rank).hash(state);
             }
         }

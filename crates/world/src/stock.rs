@@ -137,9 +137,11 @@ impl World {
         if items.iter().any(|item| !item.known && self.is_known(item, setup)) {
             seen.mark(Rare::InboxConflict);
             outcome.again = items.to_vec();
-            outcome.keys.extend(
-                keys.iter().map(|key| Key { forced: None, missed: true, ..key.clone() }),
-            );
+            outcome.keys.extend(keys.iter().map(|key| Key {
+                forced: None,
+                missed: true,
+                ..key.clone()
+            }));
             return outcome;
         }
         let folds: Vec<Folded<'_>> =
@@ -237,8 +239,10 @@ impl World {
         for id in early {
             self.letter_mut(id).expect("in hand").left += 1;
         }
+        let is_tombstone = unwritten.is_some();
+        let is_ignored = next.is_none() && !was_known;
         for id in entries {
-            self.letter_mut(id).expect("in hand").taken += 1;
+            self.take_effect(id, setup);
         }
         for event in events {
             let what = match event.fact {
@@ -268,6 +272,9 @@ impl World {
                 return None;
             }
         }
+        if is_ignored && !is_tombstone && !setup.defences.has(Defence::SettleIgnored) {
+            return None;
+        }
         Some((key.order, told))
     }
 
@@ -284,7 +291,13 @@ impl World {
     }
 
     /// Tells Redis; with the newest epoch when the one that was loaded is stale.
-    pub(crate) fn tell(&mut self, holds: &[(u8, Shared<Hold>)], epoch: i64, setup: &Setup, seen: &mut Seen) {
+    pub(crate) fn tell(
+        &mut self,
+        holds: &[(u8, Shared<Hold>)],
+        epoch: i64,
+        setup: &Setup,
+        seen: &mut Seen,
+    ) {
         for (_, hold) in holds {
             let mut answer = self.redis.settle(hold, epoch, setup);
             if answer == SettleAnswer::StaleEpoch && epoch != self.stock.epoch {

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use contracts::{OrderNo, TicketId, UserId};
 use super::{
     HoldLine, HoldNo, HoldState, ReserveAnswer, ReserveMode, ReserveOrder, SettleAnswer,
     SettleOrder,
 };
+use contracts::{OrderNo, TicketId, UserId};
 
 /// A record's lines.
 pub type Lines = BTreeMap<TicketId, HoldLine>;

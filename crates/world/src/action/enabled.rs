@@ -172,8 +172,9 @@ impl World {
                 | ProviderState::Captured => {}
             }
         }
-        for index in 0..row.calls.len() {
-            if budget.crashes > 0 && !setup.defences.has(Defence::CallRows) {
+        for (index, call) in row.calls.iter().enumerate() {
+            let refunds = call.kind == CallKind::Refund;
+            if refunds && budget.crashes > 0 && !setup.defences.has(Defence::CallRows) {
                 actions.push(Action::LoseCall { order, call: small(index) });
             }
         }

@@ -19,7 +19,9 @@ impl World {
                 };
                 format!("{}{rest}", self.describe_start(start, setup))
             }
-            Action::Publish { letter: id, dies: false } => format!("publish {}", self.letter_text(id, setup)),
+            Action::Publish { letter: id, dies: false } => {
+                format!("publish {}", self.letter_text(id, setup))
+            }
             Action::Publish { letter: id, dies: true } => {
                 format!("publish {}, and die before it is marked", self.letter_text(id, setup))
             }
@@ -32,7 +34,9 @@ impl World {
                 let text = self.hands.get(usize::from(hand)).map(|hand| hand_text(hand, setup));
                 format!("die before: {}", text.unwrap_or_default())
             }
-            Action::LoseCall { order, call: index } => format!("die before: {}", self.call_text(order, index, setup)),
+            Action::LoseCall { order, call: index } => {
+                format!("die before: {}", self.call_text(order, index, setup))
+            }
             Action::Capture { order, payment: index, taken: Taken::Exact } => {
                 format!("the buyer pays {}", payment(order, index))
             }
@@ -64,8 +68,9 @@ impl World {
             }
             Start::Sweep(order) => format!("the sweep finds {}", of(order)),
             Start::Deliver { letter: id, with, again } => {
-                let with =
-                    with.map_or_else(String::new, |id| format!(" with {}", self.letter_text(id, setup)));
+                let with = with.map_or_else(String::new, |id| {
+                    format!(" with {}", self.letter_text(id, setup))
+                });
                 let again = if again { " (it will come once more)" } else { "" };
                 format!("deliver {}{with}{again}", self.letter_text(id, setup))
             }

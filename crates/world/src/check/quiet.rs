@@ -10,8 +10,8 @@ use super::{
 pub(super) fn check(world: &World, setup: &Setup) -> Result<(), String> {
     for (row, hold) in world.orders.iter().zip(&world.stock.holds) {
         let Some(order) = &row.order else { continue };
-        belongs(order, hold.as_deref())?;
         payments(row, order)?;
+        belongs(order, hold.as_deref())?;
         notices(row, order)?;
     }
     redis(world, setup)

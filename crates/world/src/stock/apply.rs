@@ -29,7 +29,8 @@ struct Counters {
 impl World {
     /// Compare-and-set first; then what gives back, since it makes room; then what takes.
     pub(super) fn verdicts(&self, folds: &[Folded<'_>], setup: &Setup) -> Vec<Verdict> {
-        let mut verdicts: Vec<Verdict> = folds.iter().map(|folded| self.hit(folded, setup)).collect();
+        let mut verdicts: Vec<Verdict> =
+            folds.iter().map(|folded| self.hit(folded, setup)).collect();
         let totals = setup.totals.iter().zip(&self.stock.counters);
         let mut counters = Counters {
             free: totals.map(|(total, (reserved, sold))| total - reserved - sold).collect(),
@@ -55,8 +56,8 @@ impl World {
         }
         let says = folded.next.is_some() || !folded.events.is_empty() || !folded.entries.is_empty();
         let current = self.stock.holds[usize::from(folded.key.order)].as_ref();
-        let is_as_loaded = current.map(|hold| hold.version)
-            == folded.key.base.as_ref().map(|hold| hold.version);
+        let is_as_loaded =
+            current.map(|hold| hold.version) == folded.key.base.as_ref().map(|hold| hold.version);
         if is_as_loaded || !says || !setup.defences.has(Defence::HoldCas) {
             Verdict::Applied
         } else {
