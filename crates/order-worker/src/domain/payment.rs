@@ -123,13 +123,15 @@ pub(super) fn captured(order: &Order, captured: &Captured, facts: &Facts) -> Dec
         return Decision::unchanged(Reply::UnknownPayment);
     };
     if payment.status == PaymentStatus::Captured {
-        return Decision::unchanged(done(order));
+        // Known already; only the call that asked is ended, or it would be made for ever.
+        let decision = Decision::changed(Some(next), done(order));
+        return end_asking(decision, payment_id);
     }
     payment.status = PaymentStatus::Captured;
     payment.captured = Some(captured.amount);
     payment.provider_payment_id = Some(captured.provider_payment_id.clone());
     let exact = captured.amount == payment.amount && captured.currency == order.currency;
-    let mut decision = match order.status {
+    let decision = match order.status {
         Status::Reserved | Status::Expiring if exact => paid(next, facts),
         // Not what was asked for: it never pays the order, and goes back.
         Status::Pending | Status::Reserved | Status::Expiring => {
@@ -145,11 +147,14 @@ pub(super) fn captured(order: &Order, captured: &Captured, facts: &Facts) -> Dec
             give_back(next, payment_id, "paid too late", Status::Refunding, facts)
         }
     };
-    // Whatever we were asking about this payment has its answer.
-    for kind in [CallKind::Open, CallKind::Close] {
-        decision.calls.push(Work::End { call_id: Call::id_of(kind, payment_id) });
-    }
-    decision
+    end_asking(decision, payment_id)
+}
+
+/// Whatever we were asking about this payment has its answer.
+fn end_asking(decision: Decision, payment_id: &str) -> Decision {
+    [CallKind::Open, CallKind::Close].into_iter().fold(decision, |decision, kind| {
+        decision.call(Work::End { call_id: Call::id_of(kind, payment_id) })
+    })
 }
 
 fn paid(mut next: Order, facts: &Facts) -> Decision {

@@ -17,6 +17,13 @@ mod money;
 mod properties;
 
 pub(super) const ALL_STATUSES: [Status; 11] = Status::ALL;
+const ALL_PAYMENTS: [PaymentStatus; 5] = [
+    PaymentStatus::Created,
+    PaymentStatus::Pending,
+    PaymentStatus::Captured,
+    PaymentStatus::Failed,
+    PaymentStatus::Closed,
+];
 
 pub(super) fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
@@ -322,7 +329,7 @@ fn every_call_that_was_answered_is_ended() {
         captured(&payment_id, "398.00"),
     ] {
         for status in ALL_STATUSES {
-            for payment in [PaymentStatus::Created, PaymentStatus::Pending, PaymentStatus::Closed] {
+            for payment in ALL_PAYMENTS {
                 let decision = given(&with_payment(status, payment), &message);
                 let end = Work::End { call_id: "ORDER1-p1:open".to_owned() };
                 assert!(decision.calls.contains(&end), "{status:?} {payment:?} {message:?}");

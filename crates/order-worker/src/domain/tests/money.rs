@@ -8,8 +8,9 @@ fn a_capture_pays_a_reserved_order_once() {
     assert_eq!(paid.events, [Event::Paid]);
 
     let again = given(state(&paid), &captured("ORDER1-p1", "398.00"));
-    assert_eq!(again.next, Next::Unchanged);
+    assert_eq!(state(&again), state(&paid));
     assert_eq!(again.events, []);
+    assert_eq!(started(&again), []);
 }
 
 #[test]
