@@ -114,7 +114,7 @@ impl Redis {
         model.records.retain(|_, (_, _, lines)| {
             let held = lines.values().any(|line| line.state.is_live());
             let buried = lines.values().all(|line| line.quantity == 0);
-            !(held && !keeps_holds || buried && !keeps_tombstones)
+            (keeps_holds || !held) && (keeps_tombstones || !buried)
         });
         self.model = Shared::new(model);
     }

@@ -2,22 +2,23 @@
 
 use common::decision::{Next, Undecided};
 use stock_worker::domain::{
-    self, Decided, Decision, Event, Extent, Fact, GateAnswer, Hold, Keeper, LineState, Message,
-    RedisView, Reserve, Selection, Wanted, Work, question, shifts,
+    self, Decided, Decision, Event, Fact, GateAnswer, Hold, Keeper, LineState, Message, RedisView,
+    Work, question, shifts,
 };
 use stock_worker::gate::{ReserveAnswer, SettleAnswer};
 use stock_worker::stock::{reserve_answer, reserve_order};
 
 use crate::defence::Defence;
 use crate::fingerprint::Shared;
-use crate::orders::is_echo;
 use crate::rare::{Rare, Seen};
 use crate::setup::{Setup, ticket_index, user_index};
 use crate::state::{Input, Item, Key, LetterId, Place, Stage, World};
 
 mod apply;
+mod message;
 
 use apply::Verdict;
+use message::message;
 
 /// One order's messages of a batch, folded.
 struct Folded<'a> {
@@ -345,44 +346,6 @@ fn decide(
         return Ok((Decision { next: Next::Unchanged, ..decision }, tombstone));
     }
     Ok((decision, None))
-}
-
-/// What stock-worker's handlers make of what order-worker publishes.
-pub(crate) fn message(setup: &Setup, item: &Item) -> Message {
-    let new = setup.new_order(item.order);
-    let whole = || Selection {
-        order_no: Some(new.order_no.clone()),
-        session_id: Some(new.session_id),
-        user_id: Some(new.user_id),
-        extent: Extent::Whole,
-        lines: new
-            .lines
-            .iter()
-            .map(|line| (line.ticket_id, Some(line.quantity.get().unsigned_abs())))
-            .collect(),
-    };
-    match item.input {
-        Input::Created => Message::Reserve(Reserve {
-            order_no: new.order_no.clone(),
-            session_id: Some(new.session_id),
-            user_id: Some(new.user_id),
-            extent: Extent::Whole,
-            lines: new
-                .lines
-                .iter()
-                .map(|line| Wanted {
-                    ticket_id: line.ticket_id,
-                    quantity: line.quantity,
-                    unit_price: Some(crate::setup::price()),
-                })
-                .collect(),
-            currency: Some(crate::setup::currency()),
-        }),
-        Input::Paid => Message::Confirm(whole()),
-        Input::Cancelled(reason) if is_echo(reason) => Message::Echo,
-        Input::Cancelled(_) => Message::Release(whole()),
-        _ => unreachable!("order-worker takes it"),
-    }
 }
 
 fn mark_answer(answer: ReserveAnswer, seen: &mut Seen) {

@@ -2,6 +2,8 @@
 //!
 //! What may go wrong is bounded, and not all of it in one search: each search says what.
 
+#![expect(clippy::print_stderr, reason = "how many worlds were seen")]
+
 use world::scope;
 use world::search::{Searched, exhaustively};
 use world::setup::{Budget, Setup};
