@@ -20,6 +20,8 @@ CREATE TABLE stock.sessions (
     currency          text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     hold_seconds      integer CHECK (hold_seconds > 0),
     per_user_limit    integer CHECK (per_user_limit > 0),
+    -- The epoch of the last load of Redis that went to its end.
+    loaded_epoch      bigint NOT NULL DEFAULT 0,
     -- When the sold-out flags were published last: the timer's limit is on it.
     flags_at          timestamptz NOT NULL DEFAULT '-infinity',
     created_at        timestamptz NOT NULL DEFAULT now(),

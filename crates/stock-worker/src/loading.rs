@@ -5,7 +5,8 @@
 //! 2. the session is read in one snapshot;
 //! 3. Redis is filled, the epoch last: from then on it answers again;
 //! 4. what committed since the snapshot is settled. Its own settling may have met Redis while it
-//!    was empty; whatever is settled after step 3 finds the session open.
+//!    was empty; whatever is settled after step 3 finds the session open;
+//! 5. the epoch is noted in PostgreSQL as loaded: a process that died before has left something out.
 
 use std::time::Duration;
 
@@ -75,8 +76,8 @@ impl Loader {
         Ok(loaded)
     }
 
-    /// Loads a session whose epoch in Redis is not the one in PostgreSQL; `None` when it is, or
-    /// when the session was never loaded.
+    /// Loads a session whose epoch in Redis is not the one in PostgreSQL, or whose load did not go
+    /// to its end; `None` when all is well, or when the session was never loaded.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -85,7 +86,11 @@ impl Loader {
         session_id: SessionId,
         epoch: i64,
     ) -> Result<Option<LoadedSession>, LoadError> {
-        if epoch == 0 || self.gate.snapshot(session_id).await?.epoch == Some(Epoch(epoch)) {
+        if epoch == 0 {
+            return Ok(None);
+        }
+        let is_complete = self.store.loaded_epoch(session_id).await? == epoch;
+        if is_complete && self.gate.snapshot(session_id).await?.epoch == Some(Epoch(epoch)) {
             return Ok(None);
         }
         self.load(session_id).await.map(Some)
@@ -112,6 +117,7 @@ impl Loader {
             };
             self.gate.settle(&[batch]).await?;
         }
+        lease.note_loaded(epoch).await?;
         Ok(LoadedSession {
             epoch,
             ticket_types: rows.stock.len(),

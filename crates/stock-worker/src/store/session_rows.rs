@@ -60,6 +60,19 @@ impl Store {
         let _ = connection.close().await;
         Ok(None)
     }
+
+    /// The epoch of the session's last load that went to its end; 0 when there was none.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    pub async fn loaded_epoch(&self, session_id: SessionId) -> Result<i64, sqlx::Error> {
+        let epoch: Option<i64> =
+            sqlx::query_scalar("SELECT loaded_epoch FROM stock.sessions WHERE session_id = $1")
+                .bind(session_id.get())
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(epoch.unwrap_or_default())
+    }
 }
 
 impl LoadLease {
@@ -125,6 +138,19 @@ impl LoadLease {
             taken_at.to_rfc3339()
         );
         holds(&mut self.connection, self.session_id, &filter).await
+    }
+
+    /// Notes that the load for `epoch` went to its end.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    pub async fn note_loaded(&mut self, epoch: i64) -> Result<(), sqlx::Error> {
+        sqlx::query("UPDATE stock.sessions SET loaded_epoch = $2 WHERE session_id = $1")
+            .bind(self.session_id.get())
+            .bind(epoch)
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
     }
 
     /// Gives the lease back; once this returns, the next one can be taken.

@@ -86,6 +86,24 @@ async fn the_same_show_twice_changes_nothing_and_other_totals_reload_redis() {
 }
 
 #[tokio::test]
+async fn a_load_that_died_before_its_end_is_made_again() {
+    let world = World::selling(5, 5).await;
+    let reloaded = async || {
+        let (status, answer) = put(&world, &show(&world, 5)).await;
+        assert_eq!(status, StatusCode::OK);
+        answer["sessions"][0]["reloaded"].clone()
+    };
+    assert_eq!(reloaded().await, false);
+    // As it is when Redis was opened and the process died before the rest was settled.
+    sqlx::query("UPDATE stock.sessions SET loaded_epoch = loaded_epoch - 1")
+        .execute(&world.database.pool)
+        .await
+        .expect("the database answers");
+    assert_eq!(reloaded().await, true);
+    assert_eq!(reloaded().await, false);
+}
+
+#[tokio::test]
 async fn a_total_below_what_is_taken_is_refused_and_nothing_is_written() {
     let world = World::selling(5, 5).await;
     world.run(vec![world.created("O1", 1, &[(world.a, 3)])]).await;
