@@ -22,6 +22,7 @@ mod too_early;
 mod traffic;
 mod wait;
 
+use devstack::faults::Part;
 use stage::Stage;
 use tap::Tap;
 use tokio::sync::Mutex;
@@ -49,7 +50,7 @@ async fn bad_messages_repeats_and_outages_lose_no_order_and_change_none() {
     stage.step("workers end and come back");
     Box::pin(restarts::lose_no_order(&mut stage)).await;
     tap.end();
-    for part in outages::Part::ALL {
+    for part in Part::ALL {
         stage.step(&format!("{part:?} away"));
         Box::pin(outages::lose_no_order(&mut stage, part)).await;
     }
