@@ -9,6 +9,7 @@ use devstack::run_dir::Data;
 use devstack::{Console, Error, guard, install};
 
 mod bench;
+mod chaos;
 mod demo;
 mod signals;
 mod test;
@@ -42,6 +43,8 @@ enum Command {
     Demo(demo::Demo),
     /// Measures the real stack, scenario by scenario, and audits it after each
     Bench(bench::Bench),
+    /// Lets things happen to every part while a sale runs, and audits it after each
+    Chaos(chaos::Order),
     /// Where the time goes under `saga`: a CPU profile of each worker, PostgreSQL's statements
     Profile(bench::Profile),
     /// Runs the whole workspace's tests on real servers: `cargo stack test -- <cargo test's arguments>`
@@ -120,6 +123,7 @@ async fn execute(command: Command, console: &Console) -> Result<ExitCode, Error>
         Command::Up(order) => Box::pin(up::up(order, console)).await,
         Command::Demo(order) => Box::pin(demo::demo(order, console)).await,
         Command::Bench(order) => Box::pin(bench::bench(order, console)).await,
+        Command::Chaos(order) => Box::pin(chaos::chaos(order, console)).await,
         Command::Profile(order) => Box::pin(bench::profile(order, console)).await,
         Command::Test(order) => {
             Box::pin(test::test(order.arguments, order.keep.into(), console)).await

@@ -5,6 +5,7 @@
 //! ends: see [`guard`].
 
 pub mod build;
+pub mod chaos;
 pub mod command;
 pub mod console;
 mod error;
