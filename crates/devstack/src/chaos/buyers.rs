@@ -52,8 +52,16 @@ impl Buyers {
     /// Waits until each buyer has ended.
     pub(super) async fn end(self) -> Result<Bought, Error> {
         let done = self.0.wait_with_output().await.map_err(Error::io("wait for boxoffice load"))?;
-        serde_json::from_slice(&done.stdout)
-            .map_err(|error| Error::Io { what: "read boxoffice load".into(), source: error.into() })
+        // When it has found something wrong, it says so after its report.
+        let mut answers = serde_json::Deserializer::from_slice(&done.stdout).into_iter();
+        let report = answers.next().unwrap_or_else(|| {
+            let nothing = format!("boxoffice load ended with {}", done.status);
+            Err(serde::de::Error::custom(nothing))
+        });
+        report.map_err(|error: serde_json::Error| Error::Io {
+            what: "read boxoffice load".into(),
+            source: error.into(),
+        })
     }
 }
 
