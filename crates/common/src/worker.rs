@@ -22,6 +22,7 @@ use crate::life::{Failure, Life};
 use crate::outbox::sweeper::Sweeper;
 use crate::outbox::{Outbox, Relay};
 use crate::pipeline::{Aggregate, Pipeline, Runtime, Sink, SinkPipeline};
+use crate::postgres::Pool;
 use crate::readiness::{Dependency, Need};
 use crate::{backoff, metric, postgres};
 
@@ -50,7 +51,7 @@ pub struct Base {
 pub struct Worker {
     pub life: Life,
     /// For batch statements (see [`postgres::hot_pool`]).
-    pub pool: PgPool,
+    pub pool: Pool,
     pub bus: Arc<dyn Bus>,
     pub runtime: Runtime,
     broker: Dependency,
@@ -109,7 +110,7 @@ impl Worker {
         let broker = life.readiness.dependency("broker", broker);
         let relay = Relay::start(
             bus.clone(),
-            pool.clone(),
+            PgPool::clone(&pool),
             outbox.clone(),
             name.clone(),
             broker.clone(),
@@ -124,7 +125,7 @@ impl Worker {
             abandon: CancellationToken::new(),
         };
         let sweeper = Sweeper {
-            pool: pool.clone(),
+            pool: PgPool::clone(&pool),
             outbox,
             inbox,
             relay,
