@@ -30,6 +30,9 @@ mod lag;
 
 /// How often the broker is asked about its health.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// A broker that answers may still take no message, and then publishing has the last word: it tries
+/// again within this.
+const DOUBT: Duration = Duration::from_secs(3);
 /// How often missing topics are looked for again.
 const VERIFY_INTERVAL: Duration = Duration::from_secs(5);
 /// The part of the drain's time after which what is still in hand is left to redelivery.
@@ -241,7 +244,7 @@ async fn probe_broker(bus: Arc<dyn Bus>, broker: Dependency, stop: CancellationT
             asked = bus.probe() => asked,
         };
         match asked {
-            Ok(()) => broker.up(),
+            Ok(()) => broker.answers(DOUBT),
             Err(error) => broker.away(error),
         }
         tokio::select! {
