@@ -252,6 +252,12 @@ async fn pool_behind_a_door(database: &TestDatabase) -> (Door, postgres::Pool) {
     (door, postgres::pool(&config, "stranded"))
 }
 
+/// Strands the connection once it is back in the pool.
+async fn strand(door: &Door, pool: &postgres::Pool) {
+    until(|| pool.num_idle() == 1).await;
+    door.strand();
+}
+
 /// That nobody answered, and that it took no longer than it may.
 async fn assert_silent<T: std::fmt::Debug>(asked: impl Future<Output = Result<T, sqlx::Error>>) {
     const LIMIT: Duration = Duration::from_secs(5);
@@ -265,16 +271,16 @@ async fn a_connection_that_is_silent_is_closed_and_the_next_one_works() {
     let database = database().await;
     let (door, pool) = pool_behind_a_door(&database).await;
     count(&pool, 1).await;
-    door.strand();
+    strand(&door, &pool).await;
     assert_silent(sqlx::query("SELECT 1").fetch_all(&pool)).await;
     count(&pool, 1).await;
-    door.strand();
+    strand(&door, &pool).await;
     assert_silent(sqlx::query("SELECT 1").fetch_optional(&pool)).await;
     increment(&pool, 1).await.expect("a new connection");
-    door.strand();
+    strand(&door, &pool).await;
     assert_silent(increment(&pool, 1)).await;
     increment(&pool, 1).await.expect("a new connection");
-    door.strand();
+    strand(&door, &pool).await;
     let mut whole = Whole::new();
     let sql = "UPDATE one.counters SET n = n + 1 WHERE id = $1 RETURNING 1";
     let _ = whole.part("a", sql).bind(1_i32);
@@ -290,7 +296,7 @@ async fn a_connection_that_became_silent_while_nobody_used_it_is_not_used() {
     let database = database().await;
     let (door, pool) = pool_behind_a_door(&database).await;
     count(&pool, 1).await;
-    door.strand();
+    strand(&door, &pool).await;
     tokio::time::sleep(LONGER_THAN_BELIEVED).await;
     increment(&pool, 1).await.expect("a new connection");
 }
