@@ -12,6 +12,7 @@ use tokio::process::Command;
 use crate::links::{loopback, port_of};
 use crate::process::Process;
 use crate::proxy::Proxy;
+use crate::servers::rocketmq::FULL_DISK_BYTES;
 use crate::servers::{DATABASE, redis};
 use crate::stack::Stack;
 use crate::workers::Kind;
@@ -131,12 +132,14 @@ impl Stack {
         self.psql(&self.servers.postgres_admin_url, &[&admit]).await.map(drop)
     }
 
-    /// No file of the broker can grow any more: what it has space for it still takes.
+    /// The broker can't make a new file of its log, as on a full disk: what it has space for it
+    /// still takes. (When no file may grow at all, RocketMQ 5.3.3 acknowledges messages that no
+    /// consumer ever sees; its own guard, a limit of the disk's use, is there to prevent that.)
     ///
     /// # Errors
     /// The system refuses.
     pub fn fill_brokers_disk(&self) -> Result<(), Error> {
-        self.limit_brokers_files(Some(0))
+        self.limit_brokers_files(Some(FULL_DISK_BYTES))
     }
 
     /// Its files can grow again.

@@ -14,7 +14,7 @@ use crate::run_dir::RunDir;
 mod postgres;
 pub(crate) mod redis;
 mod remoting;
-mod rocketmq;
+pub(crate) mod rocketmq;
 pub(crate) mod user;
 
 pub(crate) use postgres::DATABASE;

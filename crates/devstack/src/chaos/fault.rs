@@ -25,7 +25,7 @@ pub enum Fault {
     BrokerFrozen,
     /// Those that are open never work again; new ones do
     BrokerStranded,
-    /// No file of the broker can grow
+    /// The broker can't make a new file of its log
     BrokerDiskFull,
     /// PostgreSQL ends at once, as in a crash, and is started again
     PostgresStopped,

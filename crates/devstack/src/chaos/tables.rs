@@ -17,6 +17,12 @@ gaps AS ( \
                             - greatest(confirmed_at, struck)) AS gap, \
          lead(confirmed_at) OVER (ORDER BY confirmed_at) AS until \
   FROM o, t WHERE confirmed_at IS NOT NULL \
+), p99 AS ( \
+  SELECT CASE WHEN created_at < struck THEN 'before' ELSE 'during' END AS era, \
+         count(*) AS orders, percentile_disc(0.99) WITHIN GROUP (ORDER BY took_ms) AS p99 \
+  FROM o, t WHERE took_ms IS NOT NULL AND (created_at BETWEEN struck AND back \
+    OR created_at BETWEEN struck - interval '8 s' AND struck - interval '1 s') \
+  GROUP BY era \
 ) \
 SELECT json_build_object( \
   'in_flight', count(*) FILTER \
@@ -28,11 +34,8 @@ SELECT json_build_object( \
      max(ended_at) FILTER (WHERE created_at < back) - min(back))), \
   'stood_still_s', (SELECT coalesce(max(gap), 0) FROM gaps, t WHERE until > struck), \
   'longest_s', coalesce(max(took_ms), 0) / 1000, \
-  'p99_before_ms', percentile_disc(0.99) WITHIN GROUP (ORDER BY took_ms) \
-     FILTER (WHERE took_ms IS NOT NULL AND created_at BETWEEN struck - interval '8 s' \
-             AND struck - interval '1 s'), \
-  'p99_during_ms', percentile_disc(0.99) WITHIN GROUP (ORDER BY took_ms) \
-     FILTER (WHERE took_ms IS NOT NULL AND created_at BETWEEN struck AND back) \
+  'p99_before_ms', (SELECT p99 FROM p99 WHERE era = 'before' AND orders >= 100), \
+  'p99_during_ms', (SELECT p99 FROM p99 WHERE era = 'during' AND orders >= 100) \
 ) FROM o, t";
 
 /// Of one sale.
@@ -50,7 +53,7 @@ pub struct Tables {
     pub stood_still_s: f64,
     /// The longest way of an order from its creation to confirmed.
     pub longest_s: f64,
-    /// Of orders created in the seconds before, from created to confirmed.
+    /// Of orders created in the seconds before, from created to confirmed; none of fewer than 100.
     pub p99_before_ms: Option<f64>,
     /// Of those created while it lasted.
     pub p99_during_ms: Option<f64>,

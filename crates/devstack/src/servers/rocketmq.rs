@@ -28,10 +28,15 @@ const JAVA_OPENS: [&str; 3] = [
 const NAMESRV_OPTIONS: [&str; 4] =
     ["-Xms64m", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 const BROKER_MEMORY: [&str; 3] = ["-Xms512m", "-Xmx512m", "-XX:MaxDirectMemorySize=512m"];
-/// Of the commit log, made one ahead.
-const LOG_FILE_BYTES: u32 = 64 * 1024 * 1024;
-/// Where parts are to fail: a full disk is felt by the next file, which is to come soon.
-const SMALL_LOG_FILE_BYTES: u32 = 1024 * 1024;
+/// Of the commit log.
+const LOG_FILE_BYTES: u64 = 64 * 1024 * 1024;
+/// Of each queue: entries of 20 bytes.
+const QUEUE_FILE_BYTES: u64 = 20 * 300_000;
+/// Where parts are to fail. A full disk is felt by the next file of the log, which is to come soon.
+const SMALL_LOG_FILE_BYTES: u64 = 1024 * 1024;
+const SMALL_QUEUE_FILE_BYTES: u64 = 20 * 10_000;
+/// Between the two: with it there is no next file of the log.
+pub(crate) const FULL_DISK_BYTES: u64 = SMALL_LOG_FILE_BYTES / 2;
 /// A developer's disk may be rather full.
 const DISK_LIMITS: [&str; 2] = [
     "-Drocketmq.broker.diskSpaceWarningLevelRatio=0.99",
@@ -93,9 +98,9 @@ async fn start_namesrv(context: Context<'_>, port: u16) -> Result<Process, Error
 async fn start_broker(context: Context<'_>, names: &str, port: u16) -> Result<Process, Error> {
     let store = context.run.path().join("broker").join("store");
     let store = store.display();
-    let (told, log_file_bytes) = match context.wiring {
-        Wiring::Direct => (Ipv4Addr::LOCALHOST, LOG_FILE_BYTES),
-        Wiring::Proxied => (BROKER_FRONT, SMALL_LOG_FILE_BYTES),
+    let (told, log_file_bytes, queue_file_bytes) = match context.wiring {
+        Wiring::Direct => (Ipv4Addr::LOCALHOST, LOG_FILE_BYTES, QUEUE_FILE_BYTES),
+        Wiring::Proxied => (BROKER_FRONT, SMALL_LOG_FILE_BYTES, SMALL_QUEUE_FILE_BYTES),
     };
     let settings = format!(
         "brokerClusterName=DefaultCluster\n\
@@ -108,6 +113,7 @@ async fn start_broker(context: Context<'_>, names: &str, port: u16) -> Result<Pr
          storePathRootDir={store}\n\
          storePathCommitLog={store}/commitlog\n\
          mappedFileSizeCommitLog={log_file_bytes}\n\
+         mappedFileSizeConsumeQueue={queue_file_bytes}\n\
          maxTransferCountOnMessageInMemory=1024\n\
          diskMaxUsedSpaceRatio=98\n\
          flushDiskType=ASYNC_FLUSH\n\
