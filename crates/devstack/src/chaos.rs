@@ -61,8 +61,8 @@ impl Plan {
     };
     /// For a look at every commit.
     pub const SHORT: Self = Self {
-        rate: 25.0,
-        before: Duration::from_secs(3),
+        rate: 50.0,
+        before: Duration::from_secs(2),
         away: Duration::from_secs(3),
         frozen: Duration::from_secs(8),
         after: Duration::from_secs(6),
@@ -115,7 +115,7 @@ impl Chaos {
         let lasts = plan.before + fault.lasts(&plan) + plan.after;
         let buyers = Buyers::start(&self.stack, fault, plan.rate, lasts)?;
         tokio::time::sleep(plan.before).await;
-        let watch = fault.dependency().map(|name| Watch::start(&self.stack, fault.part(), name));
+        let watch = fault.dependency().map(|name| Watch::start(&self.stack, fault.said_by(), name));
         let struck_at_s = unix_s();
         let struck = Instant::now();
         let done = Box::pin(self.strike(fault)).await?;

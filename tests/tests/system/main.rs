@@ -8,6 +8,7 @@
 mod archive;
 mod bad_messages;
 mod books;
+mod chaos;
 mod crashes;
 mod messages;
 mod orders;
@@ -34,6 +35,12 @@ static TURN: Mutex<()> = Mutex::const_new(());
 async fn a_process_may_die_anywhere() {
     let _turn = TURN.lock().await;
     Box::pin(crashes::harm_nobody()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_to_a_part_harms_nobody() {
+    let _turn = TURN.lock().await;
+    Box::pin(chaos::harms_nobody()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Plan;
 use crate::faults::Part;
+use crate::workers::Kind;
 
 /// Plenty of these, and few of those, so that a fault meets the end of a sale, too.
 const PLENTY: u32 = 1_000_000;
@@ -114,6 +115,15 @@ impl Fault {
         }
     }
 
+    /// Who has to name it.
+    pub(super) fn said_by(self) -> &'static [Kind] {
+        match self.blow() {
+            // Whoever publishes nothing can't know.
+            Blow::DiskFull => &[Kind::Order, Kind::Stock],
+            _ => self.part().map_or(&[], Part::used_by),
+        }
+    }
+
     /// How long buyers are to come for it.
     pub(super) fn lasts(self, plan: &Plan) -> Duration {
         match self.blow() {
@@ -122,7 +132,9 @@ impl Fault {
             Blow::Killed => RESTART_MAX * u32::try_from(plan.kills).unwrap_or(u32::MAX),
             // Four workers, one after the other, each with a pause.
             Blow::Added | Blow::Rolled => 4 * (RESTART_MAX + plan.away / 2),
-            _ => plan.away + RESTART_MAX,
+            Blow::Ended(_) | Blow::Wiped => plan.away + RESTART_MAX,
+            Blow::DiskFull => 2 * plan.away,
+            Blow::Cut(_) | Blow::Refuses => plan.away,
         }
     }
 

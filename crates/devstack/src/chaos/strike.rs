@@ -42,7 +42,8 @@ impl Chaos {
             }
             Blow::DiskFull => {
                 self.stack.fill_brokers_disk()?;
-                tokio::time::sleep(plan.away).await;
+                // The files that are there have to be filled before.
+                tokio::time::sleep(2 * plan.away).await;
                 self.stack.empty_brokers_disk()?;
             }
             Blow::Refuses => {

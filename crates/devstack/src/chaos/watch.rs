@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use crate::faults::Part;
 use crate::workers::Kind;
 use crate::{Stack, http};
 
@@ -35,9 +34,8 @@ pub(super) struct Seen {
 }
 
 impl Watch {
-    pub(super) fn start(stack: &Stack, part: Option<Part>, name: &'static str) -> Self {
+    pub(super) fn start(stack: &Stack, kinds: &[Kind], name: &'static str) -> Self {
         let workers = stack.workers.as_ref().expect("all parts were started");
-        let kinds = part.map_or(Kind::ALL.as_slice(), Part::used_by);
         let address =
             |kind: &Kind| workers.get(*kind).admin.trim_start_matches("http://").to_owned();
         let looks: Vec<Look> =

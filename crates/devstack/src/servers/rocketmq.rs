@@ -33,8 +33,8 @@ const LOG_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// Of each queue: entries of 20 bytes.
 const QUEUE_FILE_BYTES: u64 = 20 * 300_000;
 /// Where parts are to fail. A full disk is felt by the next file of the log, which is to come soon.
-const SMALL_LOG_FILE_BYTES: u64 = 1024 * 1024;
-const SMALL_QUEUE_FILE_BYTES: u64 = 20 * 10_000;
+const SMALL_LOG_FILE_BYTES: u64 = 256 * 1024;
+const SMALL_QUEUE_FILE_BYTES: u64 = 20 * 1_000;
 /// Between the two: with it there is no next file of the log.
 pub(crate) const FULL_DISK_BYTES: u64 = SMALL_LOG_FILE_BYTES / 2;
 /// A developer's disk may be rather full.
