@@ -65,6 +65,10 @@ pub(super) enum Blow {
     Rolled,
 }
 
+/// Until the files that the broker has are full and it has failed to make another one, which takes it
+/// some seconds.
+pub(super) const FILLED_AFTER: Duration = Duration::from_secs(8);
+
 impl Fault {
     /// Its name on the command line.
     pub fn name(self) -> String {
@@ -118,8 +122,9 @@ impl Fault {
     /// Who has to name it.
     pub(super) fn said_by(self) -> &'static [Kind] {
         match self.blow() {
-            // Whoever publishes nothing can't know.
-            Blow::DiskFull => &[Kind::Order, Kind::Stock],
+            // Whoever has nothing to publish can't know, and others have nothing when order-worker
+            // can't.
+            Blow::DiskFull => &[Kind::Order],
             _ => self.part().map_or(&[], Part::used_by),
         }
     }
@@ -133,7 +138,7 @@ impl Fault {
             // Four workers, one after the other, each with a pause.
             Blow::Added | Blow::Rolled => 4 * (RESTART_MAX + plan.away / 2),
             Blow::Ended(_) | Blow::Wiped => plan.away + RESTART_MAX,
-            Blow::DiskFull => 2 * plan.away,
+            Blow::DiskFull => plan.away + FILLED_AFTER,
             Blow::Cut(_) | Blow::Refuses => plan.away,
         }
     }

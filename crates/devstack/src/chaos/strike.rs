@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::fault::{Blow, Fault};
+use super::fault::{Blow, FILLED_AFTER, Fault};
 use super::{Chaos, READY_MAX};
 use crate::faults::Part;
 use crate::process::Process;
@@ -42,8 +42,7 @@ impl Chaos {
             }
             Blow::DiskFull => {
                 self.stack.fill_brokers_disk()?;
-                // The files that are there have to be filled before.
-                tokio::time::sleep(2 * plan.away).await;
+                tokio::time::sleep(plan.away + FILLED_AFTER).await;
                 self.stack.empty_brokers_disk()?;
             }
             Blow::Refuses => {
