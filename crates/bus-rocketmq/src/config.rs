@@ -86,7 +86,7 @@ impl Default for RocketConfig {
             pull_batch_max: 256,
             pull_suspend_ms: 1_000,
             commit_interval_ms: 1_000,
-            rebalance_interval_ms: 1_000,
+            rebalance_interval_ms: 250,
             redelivery_delay_ms: 500,
             request_timeout_ms: 3_000,
             heartbeat_interval_ms: 10_000,

@@ -7,10 +7,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
-use crate::postgres::{Bind, Whole};
+use crate::postgres::{Bind, Pool, Whole};
 
 /// How a transaction says that it must be rolled back, and its batch loaded again: an event of it
 /// has taken effect meanwhile. No statement of a batch answers so, for none asks for one row.
@@ -116,7 +116,7 @@ impl Inbox {
     /// What PostgreSQL says.
     pub async fn purge(
         &self,
-        pool: &PgPool,
+        pool: &Pool,
         before: Uuid,
         retention: Duration,
         limit: i64,

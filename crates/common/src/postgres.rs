@@ -8,27 +8,32 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection};
+use tokio::time::timeout;
 
 use crate::config::PostgresConfig;
 
 mod classify;
+mod pool;
 mod probe;
 mod transact;
 mod whole;
 
 pub use classify::{Class, classify, is_timeout, spoils_connection};
+pub use pool::Pool;
 pub use probe::probe;
 pub use transact::transact;
 pub use whole::{Bind, Part, Whole};
 
 /// How long an unused connection is believed to be good.
 const UNTESTED_IDLE_MAX: Duration = Duration::from_secs(1);
+/// How long such a test may take: there may be other connections, and a new one is quickly made.
+const IDLE_TEST_MAX: Duration = Duration::from_millis(300);
 /// How long a migration waits for a lock; a longer wait would hold up the sale behind it.
 const MIGRATION_LOCK_TIMEOUT: &str = "SET statement_timeout = 0; SET lock_timeout = '10s'";
 
 /// A pool that connects when it is needed. `application_name` is what operators see.
-pub fn pool(config: &PostgresConfig, application_name: &str) -> PgPool {
+pub fn pool(config: &PostgresConfig, application_name: &str) -> Pool {
     build(config, options(config, application_name))
 }
 
@@ -39,7 +44,7 @@ pub fn pool(config: &PostgresConfig, application_name: &str) -> PgPool {
 /// the outer side of a loop over it is up to the statement: keys by `= ANY` on the first column of
 /// an index, or by `unnest` and a LATERAL subquery with a LIMIT or a lock, which is never turned
 /// around. A plan that was made while a table was small would otherwise read all of it.
-pub fn hot_pool(config: &PostgresConfig, application_name: &str) -> PgPool {
+pub fn hot_pool(config: &PostgresConfig, application_name: &str) -> Pool {
     let fixed_plan = [
         ("plan_cache_mode", "force_generic_plan"),
         ("enable_seqscan", "off"),
@@ -57,8 +62,8 @@ fn options(config: &PostgresConfig, application_name: &str) -> PgConnectOptions 
     ])
 }
 
-fn build(config: &PostgresConfig, options: PgConnectOptions) -> PgPool {
-    PgPoolOptions::new()
+fn build(config: &PostgresConfig, options: PgConnectOptions) -> Pool {
+    let pool = PgPoolOptions::new()
         .max_connections(config.pool_max)
         .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
         // It would cost a round trip for each use. What nobody used for a moment may have broken
@@ -66,10 +71,15 @@ fn build(config: &PostgresConfig, options: PgConnectOptions) -> PgPool {
         .test_before_acquire(false)
         .before_acquire(|connection, known| {
             Box::pin(async move {
-                Ok(known.idle_for < UNTESTED_IDLE_MAX || connection.ping().await.is_ok())
+                if known.idle_for < UNTESTED_IDLE_MAX {
+                    return Ok(true);
+                }
+                let pong = timeout(IDLE_TEST_MAX, connection.ping()).await;
+                Ok(pong.is_ok_and(|pong| pong.is_ok()))
             })
         })
-        .connect_lazy_with(options)
+        .connect_lazy_with(options);
+    Pool::new(pool, config)
 }
 
 /// Brings `schema` up to date; its table of migrations is its own, so that workers can share a
@@ -78,7 +88,7 @@ fn build(config: &PostgresConfig, options: PgConnectOptions) -> PgPool {
 /// # Errors
 /// What PostgreSQL says, or a migration that was changed after it had been applied.
 pub async fn migrate(
-    pool: &PgPool,
+    pool: &Pool,
     migrator: &Migrator,
     schema: &'static str,
 ) -> Result<(), MigrateError> {

@@ -3,9 +3,11 @@
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::{clock, metric};
 
@@ -51,6 +53,8 @@ struct Condition {
     /// `None` while up.
     reason: Option<String>,
     since: DateTime<Utc>,
+    /// When somebody last said that it is away.
+    failed_at: Option<Instant>,
 }
 
 /// What `/ready` answers.
@@ -102,6 +106,7 @@ impl Readiness {
             condition: Mutex::new(Condition {
                 reason: Some(NOT_YET.to_owned()),
                 since: clock::now(),
+                failed_at: None,
             }),
         }));
         dependencies.push(dependency.clone());
@@ -150,6 +155,15 @@ impl Dependency {
         tracing::info!(dependency = %self.0.name, "{} is up", self.0.name);
     }
 
+    /// It answers a question, which is less than doing its work: as [`Dependency::up`], unless
+    /// somebody has found it away within the last `doubt`.
+    pub fn answers(&self, doubt: Duration) {
+        let failed_at = lock(&self.0.condition).failed_at;
+        if failed_at.is_none_or(|failed_at| failed_at.elapsed() >= doubt) {
+            self.up();
+        }
+    }
+
     /// It does not answer, and why. Logged once per change, not once per failure.
     pub fn away(&self, reason: impl Display) {
         let reason = reason.to_string();
@@ -165,6 +179,7 @@ impl Dependency {
             tracing::warn!(dependency = %self.0.name, %reason, "{} is away: {reason}", self.0.name);
         }
         condition.reason = Some(reason);
+        condition.failed_at = Some(Instant::now());
     }
 
     /// Whether the last report was "up".
@@ -238,6 +253,25 @@ mod tests {
         let snapshot = readiness.snapshot();
         assert_eq!(snapshot.dependencies[0].since, away_since);
         assert_eq!(snapshot.dependencies[0].reason.as_deref(), Some("still gone"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_answers_is_doubted_for_a_while_after_it_failed_to_work() {
+        const DOUBT: Duration = Duration::from_secs(3);
+        let readiness = Readiness::new("test-worker");
+        let broker = readiness.dependency("broker", Need::Required);
+        broker.answers(DOUBT);
+        assert!(broker.is_up(), "nobody has said anything else");
+        broker.away("it takes no message");
+        tokio::time::advance(DOUBT / 2).await;
+        broker.answers(DOUBT);
+        assert!(!broker.is_up());
+        tokio::time::advance(DOUBT / 2).await;
+        broker.answers(DOUBT);
+        assert!(broker.is_up());
+        broker.away("it takes no message");
+        broker.up();
+        assert!(broker.is_up(), "it has done its work");
     }
 
     #[test]

@@ -7,7 +7,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin_http::Ports;
@@ -22,6 +21,7 @@ use crate::life::{Failure, Life};
 use crate::outbox::sweeper::Sweeper;
 use crate::outbox::{Outbox, Relay};
 use crate::pipeline::{Aggregate, Pipeline, Runtime, Sink, SinkPipeline};
+use crate::postgres::Pool;
 use crate::readiness::{Dependency, Need};
 use crate::{backoff, metric, postgres};
 
@@ -29,6 +29,9 @@ mod lag;
 
 /// How often the broker is asked about its health.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// A broker that answers may still take no message, and then publishing has the last word: it tries
+/// again within this.
+const DOUBT: Duration = Duration::from_secs(3);
 /// How often missing topics are looked for again.
 const VERIFY_INTERVAL: Duration = Duration::from_secs(5);
 /// The part of the drain's time after which what is still in hand is left to redelivery.
@@ -50,7 +53,7 @@ pub struct Base {
 pub struct Worker {
     pub life: Life,
     /// For batch statements (see [`postgres::hot_pool`]).
-    pub pool: PgPool,
+    pub pool: Pool,
     pub bus: Arc<dyn Bus>,
     pub runtime: Runtime,
     broker: Dependency,
@@ -240,7 +243,7 @@ async fn probe_broker(bus: Arc<dyn Bus>, broker: Dependency, stop: CancellationT
             asked = bus.probe() => asked,
         };
         match asked {
-            Ok(()) => broker.up(),
+            Ok(()) => broker.answers(DOUBT),
             Err(error) => broker.away(error),
         }
         tokio::select! {

@@ -12,10 +12,10 @@ use common::bus::{Destination, OutgoingMessage, PublishError, Publisher};
 use common::config::OutboxConfig;
 use common::ids;
 use common::outbox::{Batch, Outbox, Relay, Row};
-use common::postgres::Whole;
+use common::postgres::{Pool, Whole};
 use common::readiness::{Need, Readiness};
 use common::testing::{self, TestDatabase};
-use sqlx::PgPool;
+
 use sqlx::migrate::Migrator;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -49,13 +49,13 @@ fn batch(tags: &[&str]) -> Vec<Row> {
     tags.iter().map(row).collect()
 }
 
-async fn write(pool: &PgPool, outbox: &Outbox, rows: &[Row], lease: Duration) {
+async fn write(pool: &Pool, outbox: &Outbox, rows: &[Row], lease: Duration) {
     let mut whole = Whole::new();
     outbox.insert_with(&mut whole, &rows.iter().collect::<Vec<_>>(), lease);
     assert!(whole.run(pool).await.expect("the database answers"), "the rows are new");
 }
 
-async fn pending(pool: &PgPool) -> Vec<Uuid> {
+async fn pending(pool: &Pool) -> Vec<Uuid> {
     sqlx::query_scalar(
         "SELECT batch_id FROM dlq.outbox_batches WHERE sent_at IS NULL ORDER BY batch_id",
     )
@@ -64,7 +64,7 @@ async fn pending(pool: &PgPool) -> Vec<Uuid> {
     .expect("the database answers")
 }
 
-async fn refused(pool: &PgPool) -> Vec<String> {
+async fn refused(pool: &Pool) -> Vec<String> {
     sqlx::query_scalar("SELECT tag FROM dlq.outbox WHERE dead_reason IS NOT NULL")
         .fetch_all(pool)
         .await

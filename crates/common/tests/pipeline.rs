@@ -157,7 +157,7 @@ fn runtime(bus: &MemoryBus, config: PipelineConfig) -> Runtime {
     let publisher = Arc::new(bus.clone());
     let relay = Relay::start(
         publisher.clone(),
-        pool,
+        pool.clone(),
         Outbox::new("toy"),
         "toy/1".to_owned(),
         broker,

@@ -10,8 +10,8 @@ use common::postgres::{
 use common::readiness::{Need, Readiness};
 use common::testing::{self, Door, TestDatabase, until};
 use futures::FutureExt as _;
+use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{PgPool, SqlSafeStr as _};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -32,7 +32,7 @@ async fn database() -> TestDatabase {
     testing::postgres_database(&migrator(&[ONE_TABLE]), "one").await
 }
 
-async fn show(pool: &PgPool, setting: &str) -> String {
+async fn show(pool: &postgres::Pool, setting: &str) -> String {
     sqlx::query_scalar("SELECT current_setting($1)")
         .bind(setting)
         .fetch_one(pool)
@@ -40,11 +40,11 @@ async fn show(pool: &PgPool, setting: &str) -> String {
         .expect("a setting")
 }
 
-async fn execute(pool: &PgPool, sql: &'static str) -> Result<(), sqlx::Error> {
+async fn execute(pool: &postgres::Pool, sql: &'static str) -> Result<(), sqlx::Error> {
     sqlx::query(sql).execute(pool).await.map(|_| ())
 }
 
-async fn count(pool: &PgPool, id: i32) -> i32 {
+async fn count(pool: &postgres::Pool, id: i32) -> i32 {
     sqlx::query_scalar("SELECT n FROM one.counters WHERE id = $1")
         .bind(id)
         .fetch_one(pool)
@@ -236,6 +236,71 @@ async fn whoever_comes_first_after_an_outage_does_not_notice_it() {
     assert_eq!(count(&database.pool, 1).await, 1);
 }
 
+/// A pool of one connection, through a door.
+async fn pool_behind_a_door(database: &TestDatabase) -> (Door, postgres::Pool) {
+    let mut url: url::Url = database.url.parse().expect("a URL");
+    let server = format!("{}:{}", url.host_str().expect("a host"), url.port().unwrap_or(5432));
+    let door = Door::before(server).await;
+    url.set_port(Some(door.address().port())).expect("a port");
+    door.open();
+    let config = PostgresConfig {
+        pool_max: 1,
+        statement_timeout_ms: 200,
+        lock_timeout_ms: 200,
+        ..testing::postgres_config(url.as_str())
+    };
+    (door, postgres::pool(&config, "stranded"))
+}
+
+/// Strands the connection once it is back in the pool.
+async fn strand(door: &Door, pool: &postgres::Pool) {
+    until(|| pool.num_idle() == 1).await;
+    door.strand();
+}
+
+/// That nobody answered, and that it took no longer than it may.
+async fn assert_silent<T: std::fmt::Debug>(asked: impl Future<Output = Result<T, sqlx::Error>>) {
+    const LIMIT: Duration = Duration::from_secs(5);
+    let answer = tokio::time::timeout(LIMIT, asked).await.expect("it has a limit");
+    let error = answer.expect_err("nobody answers");
+    assert!(matches!(classify(&error), Class::Away(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_silent_is_closed_and_the_next_one_works() {
+    let database = database().await;
+    let (door, pool) = pool_behind_a_door(&database).await;
+    count(&pool, 1).await;
+    strand(&door, &pool).await;
+    assert_silent(sqlx::query("SELECT 1").fetch_all(&pool)).await;
+    count(&pool, 1).await;
+    strand(&door, &pool).await;
+    assert_silent(sqlx::query("SELECT 1").fetch_optional(&pool)).await;
+    increment(&pool, 1).await.expect("a new connection");
+    strand(&door, &pool).await;
+    assert_silent(increment(&pool, 1)).await;
+    increment(&pool, 1).await.expect("a new connection");
+    strand(&door, &pool).await;
+    let mut whole = Whole::new();
+    let sql = "UPDATE one.counters SET n = n + 1 WHERE id = $1 RETURNING 1";
+    let _ = whole.part("a", sql).bind(1_i32);
+    whole.expect_rows("a", 1);
+    assert_silent(whole.run(&pool)).await;
+    increment(&pool, 1).await.expect("a new connection");
+    assert_eq!(count(&pool, 1).await, 3, "nothing was written on a silent connection");
+}
+
+#[tokio::test]
+async fn a_connection_that_became_silent_while_nobody_used_it_is_not_used() {
+    const LONGER_THAN_BELIEVED: Duration = Duration::from_millis(1_100);
+    let database = database().await;
+    let (door, pool) = pool_behind_a_door(&database).await;
+    count(&pool, 1).await;
+    strand(&door, &pool).await;
+    tokio::time::sleep(LONGER_THAN_BELIEVED).await;
+    increment(&pool, 1).await.expect("a new connection");
+}
+
 #[tokio::test]
 async fn a_transaction_ends_whole_when_its_caller_is_dropped() {
     let database = database().await;
@@ -304,7 +369,7 @@ async fn a_transaction_that_fails_or_panics_writes_nothing_and_leaves_the_connec
 }
 
 /// Adds 1 to each counter and expects as many to be there.
-async fn add_whole(pool: &PgPool, first: i32, second: i32, by: i32) -> bool {
+async fn add_whole(pool: &postgres::Pool, first: i32, second: i32, by: i32) -> bool {
     const ADD: &str = "UPDATE one.counters SET n = n + $2 WHERE id = $1 RETURNING n";
     let mut whole = Whole::new();
     let _ = whole.part("a", ADD).bind(first).bind(by);
@@ -392,7 +457,7 @@ async fn the_probe_reports_a_database_that_comes_and_goes() {
     probe.await.expect("ended");
 }
 
-async fn increment(pool: &PgPool, id: i32) -> Result<(), sqlx::Error> {
+async fn increment(pool: &postgres::Pool, id: i32) -> Result<(), sqlx::Error> {
     transact(pool, move |connection| {
         async move {
             sqlx::query("UPDATE one.counters SET n = n + 1 WHERE id = $1")

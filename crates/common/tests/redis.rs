@@ -54,3 +54,26 @@ async fn a_redis_that_comes_and_goes_is_reported_and_used_again() {
     stop.cancel();
     probe.await.expect("ended");
 }
+
+#[tokio::test]
+async fn a_connection_that_is_silent_is_replaced() {
+    let url: url::Url = testing::redis_url().parse().expect("a URL");
+    let server = format!("{}:{}", url.host_str().expect("a host"), url.port().unwrap_or(6379));
+    let door = Door::before(server).await;
+    door.open();
+    let mut connection = runtime::connect(&config(&format!("redis://{}", door.address())));
+    for _ in 0..2 {
+        let _: Option<i64> = connection.get("x").await.expect("it answers");
+        door.strand();
+        let mut other = connection.clone();
+        let mut pipe = redis::pipe();
+        pipe.get("x").get("y");
+        let both = tokio::join!(
+            connection.get::<_, Option<i64>>("x"),
+            pipe.query_async::<Vec<Option<i64>>>(&mut other),
+        );
+        assert!(both.0.expect_err("nothing comes back").is_timeout());
+        assert!(both.1.expect_err("nothing comes back").is_timeout());
+    }
+    let _: Option<i64> = connection.get("x").await.expect("a new connection");
+}

@@ -9,6 +9,7 @@ use devstack::run_dir::Data;
 use devstack::{Console, Error, guard, install};
 
 mod bench;
+mod chaos;
 mod demo;
 mod signals;
 mod sim;
@@ -43,6 +44,8 @@ enum Command {
     Demo(demo::Demo),
     /// Measures the real stack, scenario by scenario, and audits it after each
     Bench(bench::Bench),
+    /// Lets things happen to every part while a sale runs, and audits it after each
+    Chaos(chaos::Order),
     /// Where the time goes under `saga`: a CPU profile of each worker, PostgreSQL's statements
     Profile(bench::Profile),
     /// Searches sales for a broken invariant, without servers: `--seed N`, or `--seeds N --first N`
@@ -130,6 +133,7 @@ async fn execute(command: Command, console: &Console) -> Result<ExitCode, Error>
         Command::Up(order) => Box::pin(up::up(order, console)).await,
         Command::Demo(order) => Box::pin(demo::demo(order, console)).await,
         Command::Bench(order) => Box::pin(bench::bench(order, console)).await,
+        Command::Chaos(order) => Box::pin(chaos::chaos(order, console)).await,
         Command::Profile(order) => Box::pin(bench::profile(order, console)).await,
         Command::Sim(order) => sim::sim(order.arguments).await,
         Command::Test(order) => {

@@ -24,17 +24,23 @@ pub async fn text(address: &str, path: &str) -> Option<String> {
 
 /// Whether `GET /ready` names nothing that is needed and away, other than `but_for`.
 pub async fn is_ready(address: &str, but_for: &str) -> bool {
-    let answer = tokio::time::timeout(TIMEOUT, get(address, "/ready")).await;
-    let Ok(Ok(text)) = answer else { return false };
+    let Some(text) = text(address, "/ready").await else { return false };
     if text.starts_with("HTTP/1.1 200") {
         return true;
     }
-    let body = text.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
-    let Ok(snapshot) = serde_json::from_str::<Snapshot>(body) else { return false };
-    snapshot
-        .dependencies
-        .iter()
-        .all(|known| known.up || known.need != "required" || known.name == but_for)
+    let Some(dependencies) = dependencies(&text) else { return false };
+    dependencies.iter().all(|known| known.up || known.need != "required" || known.name == but_for)
+}
+
+/// The dependencies that `GET /ready` says are away, needed or not; none when nobody answers.
+pub async fn missing(address: &str) -> Option<Vec<String>> {
+    let known = dependencies(&text(address, "/ready").await?)?;
+    Some(known.into_iter().filter(|known| !known.up).map(|known| known.name).collect())
+}
+
+fn dependencies(answer: &str) -> Option<Vec<Known>> {
+    let (_, body) = answer.split_once("\r\n\r\n")?;
+    serde_json::from_str::<Snapshot>(body).ok().map(|snapshot| snapshot.dependencies)
 }
 
 /// What `/ready` answers, as far as it matters here.

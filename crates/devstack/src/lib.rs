@@ -5,15 +5,19 @@
 //! ends: see [`guard`].
 
 pub mod build;
+pub mod chaos;
 pub mod command;
 pub mod console;
 mod error;
+pub mod faults;
 pub mod guard;
 pub mod http;
 pub mod install;
+mod links;
 pub mod paths;
 mod ports;
 pub mod process;
+pub mod proxy;
 pub mod run_dir;
 pub mod servers;
 mod stack;
@@ -23,4 +27,5 @@ pub mod workers;
 
 pub use console::Console;
 pub use error::Error;
+pub use links::{Links, Wiring};
 pub use stack::{BUILT_VARIABLE, Binaries, Crash, Options, Parts, Stack};

@@ -1,19 +1,23 @@
 //! Apache RocketMQ, PostgreSQL and Redis, private to one run.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::Error;
 use crate::console::Console;
 use crate::install::Tools;
+use crate::links::{Links, Wiring};
 use crate::paths::Paths;
 use crate::process::Process;
 use crate::run_dir::RunDir;
 
 mod postgres;
-mod redis;
+pub(crate) mod redis;
 mod remoting;
-mod rocketmq;
+pub(crate) mod rocketmq;
 pub(crate) mod user;
+
+pub(crate) use postgres::DATABASE;
 
 /// Another server may take a port in the moment between its choice and its use.
 const START_TRIES: usize = 3;
@@ -28,6 +32,10 @@ pub struct Servers {
     pub redis_url: String,
     /// `127.0.0.1:<port>`.
     pub name_server: String,
+    /// `127.0.0.1:<port>`, where the broker itself listens.
+    pub broker_address: String,
+    /// Between the workers and the servers, when there are any.
+    pub links: Option<Arc<Links>>,
     pub postgres: Process,
     pub redis: Process,
     pub namesrv: Process,
@@ -44,23 +52,47 @@ impl Servers {
         paths: &Paths,
         run: &RunDir,
         console: &Console,
+        wiring: Wiring,
     ) -> Result<Self, Error> {
-        let context = Context { tools, paths, run, console };
+        let context = Context { tools, paths, run, console, wiring };
         let (postgres, redis, rocketmq) = tokio::try_join!(
             tries(|| Box::pin(postgres::start(context))),
             tries(|| Box::pin(redis::start(context))),
             tries(|| Box::pin(rocketmq::start(context))),
         )?;
-        Ok(Self {
+        let mut servers = Self {
             postgres_admin_url: postgres.url("postgres"),
-            postgres_url: postgres.url(postgres::DATABASE),
+            postgres_url: postgres.url(DATABASE),
             redis_url: redis.url,
             name_server: rocketmq.name_server,
+            broker_address: rocketmq.broker_address,
+            links: None,
             postgres: postgres.process,
             redis: redis.process,
             namesrv: rocketmq.namesrv,
             broker: rocketmq.broker,
-        })
+        };
+        if wiring == Wiring::Proxied {
+            servers.links = Some(Arc::new(Links::start(&servers).await?));
+        }
+        Ok(servers)
+    }
+
+    /// Where the workers find PostgreSQL, Redis and the name server.
+    pub(crate) fn seen_by_workers(&self) -> Seen {
+        let Self { postgres_url, redis_url, name_server, links, .. } = self;
+        match links {
+            None => Seen {
+                postgres_url: postgres_url.clone(),
+                redis_url: redis_url.clone(),
+                name_server: name_server.clone(),
+            },
+            Some(links) => Seen {
+                postgres_url: postgres::url(links.postgres.address().port(), DATABASE),
+                redis_url: format!("redis://{}", links.redis.address()),
+                name_server: links.name_server.address().to_string(),
+            },
+        }
     }
 
     /// The processes, by the names of their logs.
@@ -79,6 +111,14 @@ impl Servers {
     }
 }
 
+/// The servers' addresses, as the workers are told them.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) postgres_url: String,
+    pub(crate) redis_url: String,
+    pub(crate) name_server: String,
+}
+
 /// What starting a server needs.
 #[derive(Debug, Clone, Copy)]
 struct Context<'a> {
@@ -86,6 +126,7 @@ struct Context<'a> {
     paths: &'a Paths,
     run: &'a RunDir,
     console: &'a Console,
+    wiring: Wiring,
 }
 
 impl Context<'_> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use crate::install::{self, Tools};
+use crate::links::Wiring;
 use crate::paths::Paths;
 use crate::process::{self, Process};
 use crate::run_dir::{Data, RunDir};
@@ -39,6 +40,7 @@ pub struct Options {
     pub binaries: Option<Binaries>,
     /// The workers can be told where to die: see `common::crash`, whose directory is theirs.
     pub can_die: bool,
+    pub wiring: Wiring,
 }
 
 /// Programs of another build than this one.
@@ -60,6 +62,7 @@ impl Default for Options {
             replicas: 1,
             binaries: None,
             can_die: false,
+            wiring: Wiring::default(),
         }
     }
 }
@@ -101,7 +104,8 @@ impl Stack {
     /// # Errors
     /// Something can't be installed, built or started; nothing is left running.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let Options { parts, data, console, overrides, replicas, binaries, can_die } = options;
+        let Options { parts, data, console, overrides, replicas, binaries, can_die, wiring } =
+            options;
         let mut paths = Paths::find()?;
         let tools = install::ensure(&paths, &console).await?;
         let mut is_built = env::var_os(BUILT_VARIABLE).is_some();
@@ -121,7 +125,7 @@ impl Stack {
         }
         let run = RunDir::create(&paths.devstack, data, &console)?;
         console.line(format!("starting in {}", run.path().display()));
-        let servers = Box::pin(Servers::start(&tools, &paths, &run, &console)).await?;
+        let servers = Box::pin(Servers::start(&tools, &paths, &run, &console, wiring)).await?;
         let tokens = Tokens::generate();
         let context = Context {
             servers: &servers,
@@ -197,7 +201,7 @@ impl Stack {
         let admin_urls = Kind::ALL.map(|kind| workers.get(kind).admin.as_str());
         vec![
             ("BOXOFFICE_ADMIN_URLS", admin_urls.join(",")),
-            ("BOXOFFICE_ORDER_URL", workers.order.api.clone()),
+            ("BOXOFFICE_ORDER_URL", self.orders_url()),
             ("BOXOFFICE_STOCK_URL", workers.stock.api.clone()),
             ("BOXOFFICE_NOTIFY_URL", workers.notify.api.clone()),
             ("BOXOFFICE_DLQ_URL", workers.dlq.api.clone()),
@@ -208,6 +212,14 @@ impl Stack {
             ("BOXOFFICE_GATEWAY_URL", workers.sandbox.api.clone()),
             ("BOXOFFICE_GATEWAY_KEY", self.tokens.merchant_key.clone()),
         ]
+    }
+
+    fn orders_url(&self) -> String {
+        match (&self.servers.links, &self.workers) {
+            (Some(links), _) => format!("http://{}", links.orders.address()),
+            (None, Some(workers)) => workers.order.api.clone(),
+            (None, None) => String::new(),
+        }
     }
 
     /// Writes both environments as a file that a shell can read.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::servers::Servers;
+use crate::servers::{Seen, Servers};
 use crate::tokens::Tokens;
 use crate::workers::Kind;
 
@@ -36,12 +36,13 @@ pub(crate) fn text(kind: Kind, around: Surroundings<'_>) -> String {
 
 fn common(around: Surroundings<'_>) -> String {
     let Surroundings { servers, tokens_file, port_file, api_port, admin_port, .. } = around;
+    let Seen { postgres_url, name_server, .. } = servers.seen_by_workers();
     format!(
         r#"[postgres]
-url = "{postgres}"
+url = "{postgres_url}"
 
 [broker]
-name_server = "{names}"
+name_server = "{name_server}"
 topics = "create"
 queues = {QUEUES}
 
@@ -54,14 +55,12 @@ port_file = {port_file:?}
 
 [auth]
 tokens_file = {tokens_file:?}
-"#,
-        postgres = servers.postgres_url,
-        names = servers.name_server,
+"#
     )
 }
 
 fn redis(around: Surroundings<'_>) -> String {
-    format!("\n[redis]\nurl = \"{}\"\n", around.servers.redis_url)
+    format!("\n[redis]\nurl = \"{}\"\n", around.servers.seen_by_workers().redis_url)
 }
 
 fn payments(around: Surroundings<'_>) -> String {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::process::Command;
 
+use crate::links::{loopback, port_of};
 use crate::paths::Paths;
 use crate::process::{Process, Spec};
 use crate::run_dir::RunDir;
@@ -102,8 +103,11 @@ impl Workers {
         let tokens_file = context.run.path().join(TOKENS_FILE);
         write(&tokens_file, &context.tokens.file())?;
         let sandbox_port = ports::free()?;
+        let links = context.servers.links.as_ref();
+        let front = links.map(|links| links.orders.address());
         let worker = |kind: Kind| {
-            let to = Provider { port: sandbox_port, callback_port: None };
+            let to =
+                Provider { port: sandbox_port, callback_port: front.map(|front| front.port()) };
             Box::pin(start_worker(context, kind, kind.name(), &tokens_file, to))
         };
         let (sandbox, order, stock, notify, dlq) = tokio::try_join!(
@@ -114,6 +118,9 @@ impl Workers {
             worker(Kind::Dlq),
         )?;
         let mut workers = Self { order, stock, notify, dlq, sandbox, more: Vec::new() };
+        if let Some(links) = links {
+            links.orders.lead_to(loopback(port_of(&workers.order.api)));
+        }
         for _ in 1..context.replicas {
             for kind in Kind::ALL {
                 workers.add(context, kind).await?;
@@ -124,13 +131,25 @@ impl Workers {
 
     /// Starts another member of the worker's groups.
     pub(crate) async fn add(&mut self, context: Context<'_>, kind: Kind) -> Result<(), Error> {
-        let name = format!("{}-{}", kind.name(), self.all(kind).len() + 1);
+        let name = self.free_name(kind);
         let tokens_file = context.run.path().join(TOKENS_FILE);
-        let callback_port = Some(port_of(&self.order.api));
+        let callback_port = match &context.servers.links {
+            Some(links) => links.orders.address().port(),
+            None => port_of(&self.order.api),
+        };
+        let callback_port = Some(callback_port);
         let to = Provider { port: port_of(&self.sandbox.api), callback_port };
         let start = start_worker(context, kind, &name, &tokens_file, to);
         self.more.push((kind, Box::pin(start).await?));
         Ok(())
+    }
+
+    /// The name of another member: each has its own directory and log.
+    fn free_name(&self, kind: Kind) -> String {
+        let taken: Vec<&str> = self.all(kind).iter().map(|worker| worker.process.name()).collect();
+        let numbered = (2..).map(|number| format!("{}-{number}", kind.name()));
+        let all = std::iter::once(kind.name().to_owned()).chain(numbered);
+        all.into_iter().find(|name| !taken.contains(&name.as_str())).expect("numbers don't end")
     }
 
     /// All members of a group.
@@ -265,11 +284,6 @@ fn make_directory(run: &RunDir, name: &str) -> Result<PathBuf, Error> {
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {
     fs::write(path, text).map_err(Error::io(format!("write {}", path.display())))
-}
-
-fn port_of(url: &str) -> u16 {
-    let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
-    port.expect("addresses here end with their port")
 }
 
 fn url(port: u16) -> String {

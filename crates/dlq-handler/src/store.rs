@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use common::outbox::Outbox;
 use common::pipeline::StoreError;
-use common::postgres::{Class, classify};
-use sqlx::PgPool;
+use common::postgres::{Class, Pool, classify};
 use sqlx::migrate::Migrator;
 
 mod archive;
@@ -29,7 +28,7 @@ const DATABASE: &str = "postgresql";
 /// The tables of the schema `dlq`.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: PgPool,
+    pool: Pool,
     outbox: Outbox,
     /// How long outbox rows belong to whoever wrote them.
     outbox_lease: Duration,
@@ -45,7 +44,7 @@ pub enum Answer<T> {
 
 impl Store {
     /// Connects nothing: the pool does that when it is needed.
-    pub fn new(pool: PgPool, outbox_lease: Duration) -> Self {
+    pub fn new(pool: Pool, outbox_lease: Duration) -> Self {
         Self { pool, outbox: Outbox::new(SCHEMA), outbox_lease }
     }
 

@@ -5,8 +5,7 @@ use std::time::Duration;
 use common::inbox::Inbox;
 use common::outbox::Outbox;
 use common::pipeline::StoreError;
-use common::postgres::{Class, classify};
-use sqlx::PgPool;
+use common::postgres::{Class, Pool, classify};
 use sqlx::migrate::Migrator;
 
 mod apply;
@@ -31,7 +30,7 @@ const DATABASE: &str = "postgresql";
 /// The tables of the schema `notify`.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: PgPool,
+    pool: Pool,
     inbox: Inbox,
     outbox: Outbox,
     /// How long outbox rows belong to whoever wrote them.
@@ -42,7 +41,7 @@ pub struct Store {
 
 impl Store {
     /// Connects nothing: the pool does that when it is needed.
-    pub fn new(pool: PgPool, outbox_lease: Duration, call_lease: Duration) -> Self {
+    pub fn new(pool: Pool, outbox_lease: Duration, call_lease: Duration) -> Self {
         let (inbox, outbox) = (Inbox::new(SCHEMA), Outbox::new(SCHEMA));
         Self { pool, inbox, outbox, outbox_lease, call_lease }
     }

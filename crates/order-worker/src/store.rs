@@ -10,9 +10,8 @@ use std::time::Duration;
 use common::inbox::{Inbox, is_known};
 use common::outbox::{Outbox, Past};
 use common::pipeline::{Applied, Change, StoreError};
-use common::postgres::{Class, classify, transact};
+use common::postgres::{Class, Pool, classify, transact};
 use contracts::{OrderNo, OrderStatus, SessionId};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::aggregate::{Key, Orders};
@@ -43,7 +42,7 @@ const HISTORY_MAX: i64 = 200;
 /// The database, as order-worker uses it.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: PgPool,
+    pool: Pool,
     outbox: Outbox,
     inbox: Inbox,
     /// How long outbox rows and calls are leased to the process that writes them.
@@ -52,12 +51,12 @@ pub struct Store {
 
 impl Store {
     /// `lease` is the relay's.
-    pub fn new(pool: PgPool, lease: Duration) -> Self {
+    pub fn new(pool: Pool, lease: Duration) -> Self {
         Self { pool, outbox: Outbox::new(SCHEMA), inbox: Inbox::new(SCHEMA), lease }
     }
 
     /// The pool, for the relay and the sweeper.
-    pub fn pool(&self) -> &PgPool {
+    pub fn pool(&self) -> &Pool {
         &self.pool
     }
 

@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use common::config::RedisConfig;
 use contracts::{OrderNo, Quantity, SessionId, TicketId, UserId};
 use stock_worker::gate::{
     Epoch, Gate, HoldLine, HoldNo, HoldState, ReserveBatch, ReserveMode, ReserveOrder, SessionRows,
@@ -23,7 +24,8 @@ type Failure = Box<dyn std::error::Error>;
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let url = std::env::args().nth(1).ok_or("name the Redis: redis://127.0.0.1:6379")?;
-    let connection = redis::Client::open(url)?.get_connection_manager().await?;
+    let config = RedisConfig { url: url.parse()?, ..RedisConfig::default() };
+    let connection = common::redis::connect(&config);
     let gate = Gate::new(connection.clone(), "cost:")?;
     let mut probe = Probe { connection };
     println!("{:<28} {:>6} {:>14} {:>14}", "call", "orders", "script µs/order", "whole µs/order");
@@ -69,7 +71,7 @@ fn orders(lines: i64) -> Result<Vec<ReserveOrder>, Failure> {
 }
 
 struct Probe {
-    connection: redis::aio::ConnectionManager,
+    connection: common::redis::Connection,
 }
 
 impl Probe {

@@ -33,7 +33,7 @@ mod server;
 mod settle;
 mod types;
 
-use redis::aio::ConnectionManager;
+use common::redis::Connection;
 
 pub use self::call::MAX_ORDERS_PER_CALL;
 pub use self::error::GateError;
@@ -52,7 +52,7 @@ use self::keys::Keys;
 /// The gate's client. Cloning is cheap; clones share one connection.
 #[derive(Clone)]
 pub struct Gate {
-    connection: ConnectionManager,
+    connection: Connection,
     keys: Keys,
     scripts: Scripts,
 }
@@ -65,7 +65,7 @@ impl Gate {
     ///
     /// # Errors
     /// [`GateError::Prefix`] when it does.
-    pub fn new(connection: ConnectionManager, prefix: &str) -> Result<Self, GateError> {
+    pub fn new(connection: Connection, prefix: &str) -> Result<Self, GateError> {
         Ok(Self { connection, keys: Keys::new(prefix)?, scripts: Scripts::new() })
     }
 }

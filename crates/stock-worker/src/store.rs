@@ -7,8 +7,7 @@ use std::time::Duration;
 use common::inbox::Inbox;
 use common::outbox::Outbox;
 use common::pipeline::StoreError;
-use common::postgres::{Class, classify};
-use sqlx::PgPool;
+use common::postgres::{Class, Pool, classify};
 use sqlx::migrate::Migrator;
 
 mod apply;
@@ -40,7 +39,7 @@ pub const DATABASE: &str = "postgresql";
 /// stock-worker's tables.
 #[derive(Clone)]
 pub struct Store {
-    pool: PgPool,
+    pool: Pool,
     outbox: Outbox,
     inbox: Inbox,
     /// How long the rows of the outbox are leased to their writer.
@@ -57,7 +56,7 @@ impl fmt::Debug for Store {
 
 impl Store {
     /// The tables behind `pool`; facts about sales go to `topic`.
-    pub fn new(pool: PgPool, lease: Duration, topic: Arc<str>) -> Self {
+    pub fn new(pool: Pool, lease: Duration, topic: Arc<str>) -> Self {
         Self { pool, outbox: Outbox::new(SCHEMA), inbox: Inbox::new(SCHEMA), lease, topic }
     }
 }

@@ -8,6 +8,7 @@
 mod archive;
 mod bad_messages;
 mod books;
+mod chaos;
 mod crashes;
 mod messages;
 mod orders;
@@ -22,6 +23,7 @@ mod too_early;
 mod traffic;
 mod wait;
 
+use devstack::faults::Part;
 use stage::Stage;
 use tap::Tap;
 use tokio::sync::Mutex;
@@ -33,6 +35,12 @@ static TURN: Mutex<()> = Mutex::const_new(());
 async fn a_process_may_die_anywhere() {
     let _turn = TURN.lock().await;
     Box::pin(crashes::harm_nobody()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_to_a_part_harms_nobody() {
+    let _turn = TURN.lock().await;
+    Box::pin(chaos::harms_nobody()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +57,7 @@ async fn bad_messages_repeats_and_outages_lose_no_order_and_change_none() {
     stage.step("workers end and come back");
     Box::pin(restarts::lose_no_order(&mut stage)).await;
     tap.end();
-    for part in outages::Part::ALL {
+    for part in Part::ALL {
         stage.step(&format!("{part:?} away"));
         Box::pin(outages::lose_no_order(&mut stage, part)).await;
     }

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Pulls that failed one after the other before the client is replaced, of all queues.
 const PULL_FAILURES_MAX: u32 = 3;
-/// The same for looks at the group's members, which the broker answers at once.
-const LOOK_FAILURES_MAX: u32 = 2;
+/// The same for looks at the group's members, which the broker answers at once: when one stays without
+/// an answer, pulls do, too, but they wait for longer.
+const LOOK_FAILURES_MAX: u32 = 1;
 
 /// Counts failures since the last success.
 #[derive(Default)]

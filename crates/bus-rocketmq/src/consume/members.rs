@@ -14,6 +14,8 @@ use tokio::time::Instant;
 use super::session::{Client, Member};
 use crate::{Shared, errors};
 
+/// Between a member's name and the turn of its client.
+const TURN: char = '#';
 /// How often we look whether the broker knows us, until it does.
 const JOINING_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -77,7 +79,11 @@ impl Shares {
         else {
             return Ok(None);
         };
-        let me = members.iter().position(|id| id.ends_with(&client.instance));
+        let Some(me) = members.iter().find(|id| id.ends_with(&client.instance)) else {
+            return Ok(None);
+        };
+        let members: BTreeSet<&str> = members.iter().map(|id| without_turn(id)).collect();
+        let me = members.iter().position(|id| *id == without_turn(me));
         Ok(me.map(|me| {
             let shares = self.queues.iter().flat_map(|queues| share(members.len(), me, queues));
             shares.cloned().collect()
@@ -99,6 +105,20 @@ impl Shares {
             all.push(queues);
         }
         Ok(all)
+    }
+}
+
+/// The instance of a member's client: each one has its turn. The broker counts a client that was given
+/// up as a member for two minutes when it did not hear of it, so the turns of one member count as one.
+pub(super) fn instance(member: &str, turn: u32) -> String {
+    format!("{member}{TURN}{turn}")
+}
+
+/// The id of the member, whichever turn of it this is.
+fn without_turn(id: &str) -> &str {
+    match id.rsplit_once(TURN) {
+        Some((member, turn)) if turn.parse::<u32>().is_ok() => member,
+        _ => id,
     }
 }
 
@@ -131,6 +151,15 @@ mod tests {
                 (0..members).flat_map(|me| share(members, me, &queues)).cloned().collect();
             assert_eq!(shares, queues, "{queue_count} queues, {members} members");
         }
+    }
+
+    #[test]
+    fn the_turns_of_a_member_are_one_member() {
+        let ids = ["10.0.0.1@a-1#0", "10.0.0.1@a-1#1", "10.0.0.1@a-2#0", "10.0.0.1@DEFAULT#x"];
+        let members: BTreeSet<&str> = ids.into_iter().map(without_turn).collect();
+        let expected = BTreeSet::from(["10.0.0.1@a-1", "10.0.0.1@a-2", "10.0.0.1@DEFAULT#x"]);
+        assert_eq!(members, expected);
+        assert_eq!(without_turn(&instance("a-1", 7)), "a-1");
     }
 
     #[test]

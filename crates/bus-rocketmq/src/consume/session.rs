@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use common::bus::{Delivery, Subscription, retry_topic};
@@ -17,7 +18,7 @@ use super::Backoff;
 use super::buffer::Buffer;
 use super::deliver::deliver;
 use super::health::Health;
-use super::members::{Queues, Shares};
+use super::members::{self, Queues, Shares};
 use super::progress::Queue;
 use super::pull::pull;
 use crate::names::Names;
@@ -35,6 +36,10 @@ pub(super) struct Session {
     shared: Arc<Shared>,
     subscription: Subscription,
     stop: CancellationToken,
+    /// Of the member, unique among all clients of the cluster.
+    name: String,
+    /// How many clients it has had.
+    turns: AtomicU32,
 }
 
 /// What the tasks of a member share.
@@ -81,7 +86,9 @@ impl Session {
         subscription: Subscription,
         stop: CancellationToken,
     ) -> Self {
-        Self { shared, subscription, stop }
+        let unique = uuid::Uuid::now_v7().simple();
+        let name = format!("{}-{}-{unique}", shared.instance, subscription.group);
+        Self { shared, subscription, stop, name, turns: AtomicU32::new(0) }
     }
 
     pub(super) async fn run(self, deliveries: mpsc::Sender<Delivery>) {
@@ -180,15 +187,15 @@ impl Session {
 
     /// Starts a client that tells the brokers, by heartbeats, that it is a member of the group.
     async fn join(&self) -> Result<Client, String> {
-        let Shared { config, names, instance, host, .. } = &*self.shared;
+        let Shared { config, names, host, .. } = &*self.shared;
         let admin = self.shared.admin().await.map_err(|error| error.to_string())?;
         for topic in self.topics() {
             admin.has_route(&topic).await?;
         }
         // An instance of its own: two subscriptions may be of one group, and connections are shared
         // by instance.
-        let unique = uuid::Uuid::now_v7().simple();
-        let instance = format!("{instance}-{}-{unique}", self.subscription.group);
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        let instance = members::instance(&self.name, turn);
         let suspend = millis(config.pull_suspend_ms);
         let mut builder = PullConsumer::builder(host.runtime())
             .client_options(host::client_options(config, &instance))

@@ -3,7 +3,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +16,7 @@ use crate::bus::{PublishError, Publisher};
 use crate::config::OutboxConfig;
 use crate::crash::{self, Boundary};
 use crate::metric;
+use crate::postgres::Pool;
 use crate::readiness::Dependency;
 
 /// Batches of which all is published that wait to be marked; publishing pauses beyond that.
@@ -60,7 +60,7 @@ impl Open {
 /// What the relay's tasks share.
 struct Shared {
     publisher: Arc<dyn Publisher>,
-    pool: PgPool,
+    pool: Pool,
     outbox: Outbox,
     producer: String,
     broker: Dependency,
@@ -73,7 +73,7 @@ impl Relay {
     /// Starts `config.publishers` publishing tasks. `producer` is this worker's name/version.
     pub fn start(
         publisher: Arc<dyn Publisher>,
-        pool: PgPool,
+        pool: Pool,
         outbox: Outbox,
         producer: String,
         broker: Dependency,

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use sqlx::PgPool;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::{NoContext, Timestamp, Uuid};
@@ -13,6 +12,7 @@ use super::{Claimed, Outbox, Relay};
 use crate::config::{InboxConfig, OutboxConfig};
 use crate::crash::{self, Boundary};
 use crate::inbox::Inbox;
+use crate::postgres::Pool;
 use crate::{backoff, clock, metric};
 
 /// How many purge batches run between two sweeps at most.
@@ -26,7 +26,7 @@ const PLACE: &str = "outbox-sweeper";
 
 /// What one worker's sweeper works on.
 pub struct Sweeper {
-    pub pool: PgPool,
+    pub pool: Pool,
     pub outbox: Outbox,
     pub inbox: Inbox,
     pub relay: Relay,

@@ -5,12 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::Row;
 use crate::bus::Destination;
-use crate::postgres::{Bind, Whole};
+use crate::postgres::{Bind, Pool, Whole};
 
 const TO_TOPIC: i16 = 0;
 const TO_RETRY: i16 = 1;
@@ -171,7 +171,7 @@ impl Outbox {
     /// What PostgreSQL says.
     pub async fn claim(
         &self,
-        pool: &PgPool,
+        pool: &Pool,
         limit: i64,
         lease: Duration,
     ) -> Result<Claimed, sqlx::Error> {
@@ -199,7 +199,7 @@ impl Outbox {
     ///
     /// # Errors
     /// What PostgreSQL says.
-    pub async fn mark_sent(&self, pool: &PgPool, batches: &[Batch]) -> Result<(), sqlx::Error> {
+    pub async fn mark_sent(&self, pool: &Pool, batches: &[Batch]) -> Result<(), sqlx::Error> {
         sqlx::query(AssertSqlSafe(self.mark_sent.clone()))
             .bind(batches.iter().map(|batch| batch.id).collect::<Vec<_>>())
             .bind(batches.iter().map(|batch| count(batch.events)).collect::<Vec<_>>())
@@ -212,12 +212,7 @@ impl Outbox {
     ///
     /// # Errors
     /// What PostgreSQL says.
-    pub async fn mark_dead(
-        &self,
-        pool: &PgPool,
-        row: &Row,
-        reason: &str,
-    ) -> Result<(), sqlx::Error> {
+    pub async fn mark_dead(&self, pool: &Pool, row: &Row, reason: &str) -> Result<(), sqlx::Error> {
         sqlx::query(AssertSqlSafe(self.mark_dead.clone()))
             .bind(row.batch_id)
             .bind(row.event_id)
@@ -232,7 +227,7 @@ impl Outbox {
     ///
     /// # Errors
     /// What PostgreSQL says.
-    pub async fn purge(&self, pool: &PgPool, before: Uuid, limit: i64) -> Result<i64, sqlx::Error> {
+    pub async fn purge(&self, pool: &Pool, before: Uuid, limit: i64) -> Result<i64, sqlx::Error> {
         let gone: Vec<i32> = sqlx::query_scalar(AssertSqlSafe(self.purge.clone()))
             .bind(before)
             .bind(limit)
@@ -247,7 +242,7 @@ impl Outbox {
     /// What PostgreSQL says.
     pub async fn history(
         &self,
-        pool: &PgPool,
+        pool: &Pool,
         key: &str,
         limit: i64,
     ) -> Result<Vec<Past>, sqlx::Error> {

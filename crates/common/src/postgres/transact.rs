@@ -1,15 +1,11 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use sqlx::pool::PoolConnection;
-use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
+use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
+use super::pool::{Pool, silent};
 use super::spoils_connection;
-
-/// The server ends every statement and every idle transaction in less time than this; a
-/// connection that is silent for longer is dead, and is closed rather than pooled.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Runs `work` in a transaction and commits it, in a task of its own.
 ///
@@ -19,35 +15,32 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// # Errors
 /// What PostgreSQL says; then nothing is written, or (when the connection broke during the
 /// commit) the outcome is unknown: load again.
-pub async fn transact<T, F>(pool: &PgPool, work: F) -> Result<T, sqlx::Error>
+pub async fn transact<T, F>(pool: &Pool, work: F) -> Result<T, sqlx::Error>
 where
     T: Send + 'static,
     F: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>
         + Send
         + 'static,
 {
-    detached(pool, move |connection| Box::pin(run(connection, work))).await
+    let limit = pool.transaction_max();
+    detached(pool, limit, move |connection| Box::pin(run(connection, work))).await
 }
 
-/// Runs `work` on a connection of its own, in a task of its own. A connection that an error spoiled
-/// is closed, not pooled.
-pub(super) async fn detached<T, F>(pool: &PgPool, work: F) -> Result<T, sqlx::Error>
+/// Runs `work` on a connection of its own, in a task of its own, at most for `limit`. A connection
+/// that is silent for longer is closed, and so is one that an error spoiled.
+pub(super) async fn detached<T, F>(pool: &Pool, limit: Duration, work: F) -> Result<T, sqlx::Error>
 where
     T: Send + 'static,
-    F: for<'c> FnOnce(&'c mut PoolConnection<Postgres>) -> BoxFuture<'c, Result<T, sqlx::Error>>
+    F: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>
         + Send
         + 'static,
 {
     let pool = pool.clone();
     let task = tokio::spawn(async move {
-        let mut connection = pool.acquire().await?;
-        let Ok(done) = timeout(SILENCE_MAX, work(&mut connection)).await else {
-            connection.close_on_drop();
-            return Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
-        };
-        if done.as_ref().is_err_and(spoils_connection) {
-            connection.close_on_drop();
-        }
+        let mut lent = pool.lend().await?;
+        let done = timeout(limit, work(lent.connection())).await;
+        let done = done.unwrap_or_else(|_| Err(silent()));
+        lent.end(&done);
         done
     });
     match task.await {
@@ -57,7 +50,7 @@ where
     }
 }
 
-async fn run<T, F>(connection: &mut PoolConnection<Postgres>, work: F) -> Result<T, sqlx::Error>
+async fn run<T, F>(connection: &mut PgConnection, work: F) -> Result<T, sqlx::Error>
 where
     F: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
 {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
-use sqlx::{Arguments as _, AssertSqlSafe, Encode, PgPool, Postgres, Type};
+use sqlx::{Arguments as _, AssertSqlSafe, Encode, Postgres, Type};
 
 use super::transact::detached;
-use super::{Class, classify};
+use super::{Class, Pool, classify};
 
 /// Takes the parameters of one statement in their order: alone, or as a part of a [`Whole`].
 pub trait Bind: Sized {
@@ -81,7 +81,7 @@ impl Whole {
     /// # Errors
     /// What PostgreSQL says; then nothing is written, or (when the connection broke) the outcome is
     /// unknown: load again.
-    pub async fn run(self, pool: &PgPool) -> Result<bool, sqlx::Error> {
+    pub async fn run(self, pool: &Pool) -> Result<bool, sqlx::Error> {
         let Self { parts, conditions, arguments, problem } = self;
         if let Some(problem) = problem {
             return Err(problem);
@@ -98,9 +98,9 @@ impl Whole {
             ),
         }
         .into();
-        let done = detached(pool, move |connection| {
+        let done = detached(pool, pool.statement_max(), move |connection| {
             Box::pin(async move {
-                sqlx::query_with(AssertSqlSafe(sql), arguments).execute(&mut **connection).await
+                sqlx::query_with(AssertSqlSafe(sql), arguments).execute(connection).await
             })
         })
         .await;

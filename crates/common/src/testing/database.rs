@@ -1,6 +1,6 @@
 use sha2::{Digest as _, Sha256};
 use sqlx::migrate::Migrator;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use url::Url;
 
 use crate::config::PostgresConfig;
@@ -14,7 +14,7 @@ const TEMPLATE_LOCK: i64 = 0x0b0_0f1c_e7e5;
 pub struct TestDatabase {
     pub url: String,
     /// As a worker's: with its time limits.
-    pub pool: PgPool,
+    pub pool: postgres::Pool,
     name: String,
 }
 

@@ -11,6 +11,8 @@ use tokio::task::{JoinHandle, JoinSet};
 pub struct Door {
     address: SocketAddr,
     open: watch::Sender<bool>,
+    /// Connections that came earlier are stranded.
+    era: watch::Sender<u64>,
     turned_away: Arc<AtomicUsize>,
     keeper: JoinHandle<()>,
 }
@@ -24,9 +26,11 @@ impl Door {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (open, is_open) = watch::channel(false);
+        let (era, eras) = watch::channel(0);
         let turned_away = Arc::new(AtomicUsize::new(0));
-        let keeper = tokio::spawn(keep(listener, server.into(), is_open, turned_away.clone()));
-        Self { address, open, turned_away, keeper }
+        let keeper =
+            tokio::spawn(keep(listener, server.into(), is_open, eras, turned_away.clone()));
+        Self { address, open, era, turned_away, keeper }
     }
 
     /// Where clients connect instead.
@@ -42,6 +46,12 @@ impl Door {
     /// Cuts all connections; whoever comes is sent away.
     pub fn shut(&self) {
         self.open.send_replace(false);
+    }
+
+    /// On the connections that there are no byte ever passes again, and nobody hears of it; new
+    /// ones work.
+    pub fn strand(&self) {
+        self.era.send_modify(|era| *era += 1);
     }
 
     /// How many came while it was shut.
@@ -60,6 +70,7 @@ async fn keep(
     listener: TcpListener,
     server: String,
     is_open: watch::Receiver<bool>,
+    eras: watch::Receiver<u64>,
     turned_away: Arc<AtomicUsize>,
 ) {
     let mut inside = JoinSet::new();
@@ -69,11 +80,22 @@ async fn keep(
             turned_away.fetch_add(1, Ordering::SeqCst);
             continue;
         }
-        let mut shut = is_open.clone();
+        let (mut shut, mut stranded) = (is_open.clone(), eras.clone());
+        let era = *eras.borrow();
         let Ok(mut server) = TcpStream::connect(&server).await else { continue };
         inside.spawn(async move {
+            let carry = async {
+                let stranded = async { drop(stranded.wait_for(|now| *now != era).await) };
+                tokio::select! {
+                    // What is sent after that does not pass.
+                    biased;
+                    () = stranded => {}
+                    _ = tokio::io::copy_bidirectional(&mut client, &mut server) => return,
+                }
+                std::future::pending::<()>().await;
+            };
             tokio::select! {
-                _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                () = carry => {}
                 _ = shut.wait_for(|open| !open) => {}
             }
         });

@@ -361,7 +361,7 @@ async fn overload(
 }
 
 #[expect(clippy::disallowed_methods, reason = "the name of a file")]
-fn seconds_now() -> u64 {
+pub(super) fn seconds_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 

@@ -14,7 +14,7 @@ use crate::run_dir::Data;
 use crate::{Error, command, ports};
 
 /// The database of the workers.
-pub(super) const DATABASE: &str = "boxoffice";
+pub(crate) const DATABASE: &str = "boxoffice";
 const SUPERUSER: &str = "boxoffice";
 const READY_MAX: Duration = Duration::from_secs(30);
 
@@ -49,8 +49,12 @@ pub(super) struct Postgres {
 
 impl Postgres {
     pub(super) fn url(&self, database: &str) -> String {
-        format!("postgres://{SUPERUSER}@127.0.0.1:{}/{database}", self.port)
+        url(self.port, database)
     }
+}
+
+pub(super) fn url(port: u16, database: &str) -> String {
+    format!("postgres://{SUPERUSER}@127.0.0.1:{port}/{database}")
 }
 
 pub(super) async fn start(context: Context<'_>) -> Result<Postgres, Error> {

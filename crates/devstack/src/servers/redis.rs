@@ -46,7 +46,7 @@ pub(super) async fn start(context: Context<'_>) -> Result<Redis, Error> {
 }
 
 /// Whether it takes commands: while it loads its data it answers, but not this.
-async fn answers(port: u16) -> std::io::Result<bool> {
+pub(crate) async fn answers(port: u16) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.write_all(b"PING\r\n").await?;
     let mut answer = [0; PONG.len()];

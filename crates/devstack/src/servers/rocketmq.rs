@@ -1,5 +1,6 @@
 use std::ffi::OsString;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use tokio::net::TcpStream;
 
 use super::{Context, remoting};
 use crate::guard::Stop;
+use crate::links::{BROKER_FRONT, Wiring};
 use crate::process::{Process, Spec};
 use crate::{Error, ports};
 
@@ -26,6 +28,15 @@ const JAVA_OPENS: [&str; 3] = [
 const NAMESRV_OPTIONS: [&str; 4] =
     ["-Xms64m", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 const BROKER_MEMORY: [&str; 3] = ["-Xms512m", "-Xmx512m", "-XX:MaxDirectMemorySize=512m"];
+/// Of the commit log.
+const LOG_FILE_BYTES: u64 = 64 * 1024 * 1024;
+/// Of each queue: entries of 20 bytes.
+const QUEUE_FILE_BYTES: u64 = 20 * 300_000;
+/// Where parts are to fail. A full disk is felt by the next file of the log, which is to come soon.
+const SMALL_LOG_FILE_BYTES: u64 = 256 * 1024;
+const SMALL_QUEUE_FILE_BYTES: u64 = 20 * 1_000;
+/// Between the two: with it there is no next file of the log.
+pub(crate) const FULL_DISK_BYTES: u64 = SMALL_LOG_FILE_BYTES / 2;
 /// A developer's disk may be rather full.
 const DISK_LIMITS: [&str; 2] = [
     "-Drocketmq.broker.diskSpaceWarningLevelRatio=0.99",
@@ -35,6 +46,7 @@ const DISK_LIMITS: [&str; 2] = [
 #[derive(Debug)]
 pub(super) struct RocketMq {
     pub(super) name_server: String,
+    pub(super) broker_address: String,
     pub(super) namesrv: Process,
     pub(super) broker: Process,
 }
@@ -58,7 +70,7 @@ pub(super) async fn start(context: Context<'_>) -> Result<RocketMq, Error> {
     broker.ready(READY_MAX, || is_registered(&name_server, &broker_address, broker.log())).await?;
     let address = format!("{name_server} (broker {broker_address})");
     context.ready("RocketMQ", &address, since);
-    Ok(RocketMq { name_server, namesrv, broker })
+    Ok(RocketMq { name_server, broker_address, namesrv, broker })
 }
 
 /// Whether the name server leads to the broker. A broker that is up and not known there has
@@ -86,17 +98,22 @@ async fn start_namesrv(context: Context<'_>, port: u16) -> Result<Process, Error
 async fn start_broker(context: Context<'_>, names: &str, port: u16) -> Result<Process, Error> {
     let store = context.run.path().join("broker").join("store");
     let store = store.display();
+    let (told, log_file_bytes, queue_file_bytes) = match context.wiring {
+        Wiring::Direct => (Ipv4Addr::LOCALHOST, LOG_FILE_BYTES, QUEUE_FILE_BYTES),
+        Wiring::Proxied => (BROKER_FRONT, SMALL_LOG_FILE_BYTES, SMALL_QUEUE_FILE_BYTES),
+    };
     let settings = format!(
         "brokerClusterName=DefaultCluster\n\
          brokerName={BROKER_NAME}\n\
          brokerId=0\n\
-         brokerIP1=127.0.0.1\n\
+         brokerIP1={told}\n\
          bindAddress=127.0.0.1\n\
          listenPort={port}\n\
          namesrvAddr={names}\n\
          storePathRootDir={store}\n\
          storePathCommitLog={store}/commitlog\n\
-         mappedFileSizeCommitLog=67108864\n\
+         mappedFileSizeCommitLog={log_file_bytes}\n\
+         mappedFileSizeConsumeQueue={queue_file_bytes}\n\
          maxTransferCountOnMessageInMemory=1024\n\
          diskMaxUsedSpaceRatio=98\n\
          flushDiskType=ASYNC_FLUSH\n\

@@ -9,12 +9,12 @@ use common::bus::{
 };
 use common::life::{Life, Tasks};
 use common::pipeline::{Recorded, Runtime, Sink, SinkPipeline, StoreError, Unreadable};
+use common::postgres::Pool;
 use common::{clock, config, outbox, readiness};
 use contracts::{Envelope, properties as names};
 use dlq_handler::PROGRAM;
 use dlq_handler::domain::Status;
 use reqwest::StatusCode;
-use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use uuid::{NoContext, Timestamp, Uuid};
 
@@ -197,7 +197,7 @@ async fn an_event_that_an_inbox_might_have_forgotten_is_refused() {
 
 /// A consumer with an inbox: counts its effects, each event's once.
 struct Counter {
-    pool: PgPool,
+    pool: Pool,
 }
 
 #[async_trait]
@@ -263,7 +263,7 @@ async fn a_consumer_that_had_the_effect_knows_the_replay() {
     stage.end().await;
 }
 
-async fn counting(stage: &Stage, pool: PgPool, tasks: &Tasks) -> Arc<SinkPipeline<Counter>> {
+async fn counting(stage: &Stage, pool: Pool, tasks: &Tasks) -> Arc<SinkPipeline<Counter>> {
     let bus = stage.bus.client();
     let life = Life::new(PROGRAM);
     let broker = life.readiness.dependency("broker", readiness::Need::Required);
@@ -300,7 +300,7 @@ async fn counting(stage: &Stage, pool: PgPool, tasks: &Tasks) -> Arc<SinkPipelin
 }
 
 /// Waits for as many deliveries; answers the effects.
-async fn counted(pool: &PgPool, deliveries: i64) -> i64 {
+async fn counted(pool: &Pool, deliveries: i64) -> i64 {
     let started = tokio::time::Instant::now();
     loop {
         let (effects, seen): (i64, i64) =

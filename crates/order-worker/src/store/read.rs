@@ -1,13 +1,14 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
+use common::postgres::Pool;
 use contracts::{
     Amount, Channel, Currency, OrderNo, OrderStatus, Quantity, SessionId, ShowId, TicketId, UserId,
 };
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use sqlx::Row as _;
 use sqlx::postgres::PgRow;
-use sqlx::{PgPool, Row as _};
 use uuid::Uuid;
 
 use crate::aggregate::Key;
@@ -63,7 +64,7 @@ const BY_CREATION: &str = select!(
 /// Two statements only when creations and other messages share a batch; such batches are local
 /// and carry no events.
 pub(super) async fn load(
-    pool: &PgPool,
+    pool: &Pool,
     group: &str,
     keys: &[&Key],
     creations: &[(&Key, &OrderNo)],
@@ -232,7 +233,7 @@ fn corrupt(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> sqlx::
 
 /// The statuses of these orders, as far as they are there.
 pub(super) async fn statuses(
-    pool: &PgPool,
+    pool: &Pool,
     numbers: &[OrderNo],
 ) -> Result<Vec<(OrderNo, OrderStatus)>, sqlx::Error> {
     let rows = sqlx::query("SELECT order_no, status FROM orders.orders WHERE order_no = ANY ($1)")

@@ -4,8 +4,8 @@ use std::time::Duration;
 use common::inbox::{Entry, Inbox};
 use common::outbox::{self, Outbox};
 use common::pipeline::Change;
-use common::postgres::Whole;
-use sqlx::{PgConnection, PgPool};
+use common::postgres::{Pool, Whole};
+use sqlx::PgConnection;
 
 use crate::aggregate::Orders;
 use crate::domain::Order;
@@ -60,7 +60,7 @@ impl<'a> Batch<'a> {
 /// Writes the batch by one statement, all or nothing; false when it can't be said in one, or when
 /// something is not as it was loaded.
 pub(super) async fn write_whole(
-    pool: &PgPool,
+    pool: &Pool,
     batch: &Batch<'_>,
     group: &str,
     outbox: &Outbox,

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use redis::aio::ConnectionManager;
+use common::redis::Connection;
 use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisResult, ServerErrorKind, ToRedisArgs};
 
 use super::GateError;
@@ -92,7 +92,7 @@ impl Call {
 /// Only calls that met `NOSCRIPT` are repeated, once the script is loaded: the others have happened,
 /// and would answer differently the second time.
 pub(super) async fn call_all<T: FromRedisValue>(
-    connection: &mut ConnectionManager,
+    connection: &mut Connection,
     script: &Script,
     calls: impl IntoIterator<Item = Call>,
 ) -> Result<Vec<T>, GateError> {
@@ -123,7 +123,7 @@ pub(super) async fn call_all<T: FromRedisValue>(
 
 /// Makes one call.
 pub(super) async fn call_one<T: FromRedisValue>(
-    connection: &mut ConnectionManager,
+    connection: &mut Connection,
     script: &Script,
     call: Call,
 ) -> Result<T, GateError> {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use common::redis::Connection;
 use contracts::{SessionId, TicketId, UserId};
-use redis::aio::ConnectionManager;
 
 use super::call::{Call, call_all, call_one};
 use super::{Epoch, Gate, GateError, Record};
@@ -42,7 +42,7 @@ impl SessionRows {
 /// When it is dropped unfinished the session stays so, and the next load begins from nothing.
 pub struct Loading<'a> {
     gate: &'a Gate,
-    connection: ConnectionManager,
+    connection: Connection,
     session: SessionId,
     epoch: Epoch,
     mark: String,

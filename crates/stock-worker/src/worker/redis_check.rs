@@ -3,7 +3,7 @@
 use common::backoff::Backoff;
 use common::life::chain;
 use common::readiness::Dependency;
-use redis::aio::ConnectionManager;
+use common::redis::Connection;
 use tokio_util::sync::CancellationToken;
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// Checks the server until it may be used, then keeps asking whether it answers.
 pub(super) async fn run(
-    connection: ConnectionManager,
+    connection: Connection,
     gate: Gate,
     redis: Dependency,
     stop: CancellationToken,

@@ -1,5 +1,6 @@
 //! What reserve and settle answer, case by case.
 
+use common::config::RedisConfig;
 use stock_worker::gate::HoldState::{Held, Released, Sold};
 use stock_worker::gate::{
     Epoch, Gate, GateError, MAX_ORDERS_PER_CALL, ReserveAnswer, ReserveBatch, ReserveOrder,
@@ -203,7 +204,7 @@ async fn the_largest_call_fits_into_a_script() {
 #[tokio::test]
 async fn scripts_that_redis_forgot_are_loaded_again() {
     let gate = loaded(5, 0).await;
-    let mut connection = connection().await;
+    let mut connection = connection();
     for (order, expected) in [("first", 4), ("second", 3)] {
         let () = redis::cmd("SCRIPT")
             .arg("FLUSH")
@@ -220,11 +221,9 @@ async fn without_an_answer_the_outcome_is_unknown() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = closed.local_addr().expect("bound");
     drop(closed);
-    let client = redis::Client::open(format!("redis://{address}")).expect("a URL");
-    let config = redis::aio::ConnectionManagerConfig::new().set_number_of_retries(0);
-    let connection =
-        redis::aio::ConnectionManager::new_lazy_with_config(client, config).expect("a manager");
-    let gate = Gate::new(connection, "").expect("a valid prefix");
+    let url = format!("redis://{address}").parse().expect("a URL");
+    let config = RedisConfig { url, ..RedisConfig::default() };
+    let gate = Gate::new(common::redis::connect(&config), "").expect("a valid prefix");
     let batch =
         ReserveBatch { session: SESSION, epoch: EPOCH, orders: vec![whole("order", &[(A, 1)])] };
     let error = gate.reserve(&[batch]).await.expect_err("nobody is there");

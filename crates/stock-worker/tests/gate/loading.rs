@@ -138,7 +138,7 @@ async fn gates_with_different_prefixes_do_not_see_each_other() {
     let (mine, other) = (loaded(1, 0).await, loaded(1, 0).await);
     assert_eq!(reserve(&mine, &[whole("order", &[(A, 1)])]).await, [ReserveAnswer::Ok]);
     assert_eq!(reserve(&other, &[whole("order", &[(A, 1)])]).await, [ReserveAnswer::Ok]);
-    let error = Gate::new(connection().await, "a{b}").err().expect("refused");
+    let error = Gate::new(connection(), "a{b}").err().expect("refused");
     assert!(matches!(error, GateError::Prefix { .. }));
 }
 
@@ -167,14 +167,14 @@ async fn ids_may_be_any_64_bit_number() {
 #[tokio::test]
 async fn what_a_script_can_not_read_is_refused_and_changes_nothing() {
     let prefix = unique_prefix();
-    let gate = Gate::new(connection().await, &prefix).expect("a valid prefix");
+    let gate = Gate::new(connection(), &prefix).expect("a valid prefix");
     let rows = SessionRows { stock: vec![(A, 5)], ..SessionRows::default() };
     gate.load(SESSION, EPOCH, &rows).await.expect("loaded");
     let () = redis::cmd("HSET")
         .arg(format!("{prefix}{{s:{SESSION}}}:hold"))
         .arg("broken")
         .arg("nonsense")
-        .query_async(&mut connection().await)
+        .query_async(&mut connection())
         .await
         .expect("written");
     let batch = stock_worker::gate::ReserveBatch {

@@ -85,7 +85,7 @@ fn action() -> impl Strategy<Value = Action> {
 /// One runtime and one connection for all cases.
 struct Redis {
     runtime: tokio::runtime::Runtime,
-    connection: redis::aio::ConnectionManager,
+    connection: common::redis::Connection,
 }
 
 impl Redis {
@@ -95,7 +95,8 @@ impl Redis {
             .enable_all()
             .build()
             .expect("a runtime");
-        let connection = runtime.block_on(connection());
+        let _entered = runtime.enter();
+        let connection = connection();
         Self { runtime, connection }
     }
 

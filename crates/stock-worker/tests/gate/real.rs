@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use common::config::RedisConfig;
+use common::redis::Connection;
 use contracts::{OrderNo, Quantity, SessionId, TicketId, UserId};
 use stock_worker::gate::{
     Cursor, Epoch, Gate, HoldLine, HoldNo, HoldState, Record, ReserveAnswer, ReserveBatch,
@@ -17,16 +19,16 @@ pub(crate) const A: TicketId = TicketId(101);
 pub(crate) const B: TicketId = TicketId(102);
 pub(crate) const UNKNOWN: TicketId = TicketId(103);
 
-pub(crate) async fn connection() -> redis::aio::ConnectionManager {
+pub(crate) fn connection() -> Connection {
     let url = std::env::var("BOXOFFICE_TEST_REDIS")
         .expect("BOXOFFICE_TEST_REDIS is not set; run: cargo stack test");
-    let client = redis::Client::open(url).expect("BOXOFFICE_TEST_REDIS is a Redis URL");
-    client.get_connection_manager().await.expect("the test Redis answers")
+    let url = url.parse().expect("BOXOFFICE_TEST_REDIS is a Redis URL");
+    common::redis::connect(&RedisConfig { url, ..RedisConfig::default() })
 }
 
 /// A gate with keys of its own.
 pub(crate) async fn gate() -> Gate {
-    Gate::new(connection().await, &unique_prefix()).expect("a valid prefix")
+    Gate::new(connection(), &unique_prefix()).expect("a valid prefix")
 }
 
 pub(crate) fn unique_prefix() -> String {
