@@ -46,13 +46,13 @@ pub struct Row {
 }
 
 impl Row {
-    /// The message as it is published by `producer` (name/version).
+    /// The message as it is published by `producer` (name/version) in `version` of the contracts.
     ///
     /// What goes to one group's retry queue was published before (a replay): it keeps the
     /// properties it had, and stays without an envelope if it had none.
-    pub fn to_message(&self, producer: &str) -> OutgoingMessage {
+    pub fn to_message(&self, producer: &str, version: u32) -> OutgoingMessage {
         let mut properties = match self.destination {
-            Destination::Topic(_) | Destination::Dead { .. } => self.stamped(producer),
+            Destination::Topic(_) | Destination::Dead { .. } => self.stamped(producer, version),
             Destination::Retry { .. } => BTreeMap::new(),
         };
         properties.extend(self.properties.clone());
@@ -67,11 +67,11 @@ impl Row {
     }
 
     /// The envelope's properties.
-    fn stamped(&self, producer: &str) -> BTreeMap<String, String> {
+    fn stamped(&self, producer: &str, version: u32) -> BTreeMap<String, String> {
         let envelope = Envelope {
             key: self.key.to_string(),
             event_id: self.event_id,
-            schema_version: contracts::WRITE_VERSION,
+            schema_version: version,
             aggregate_version: self.aggregate_version,
             occurred_at: self.occurred_at,
             producer: producer.to_owned(),
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn an_event_has_its_envelope_and_the_key_beside_the_properties() {
-        let message = row(Destination::Topic("TOPIC".into())).to_message("w/1");
+        let message = row(Destination::Topic("TOPIC".into())).to_message("w/1", 1);
         assert_eq!(&*message.key, "A1");
         assert!(!message.properties.contains_key(contracts::properties::KEYS));
         assert_eq!(message.properties["mine"], "1");
@@ -120,6 +120,6 @@ mod tests {
     fn what_goes_to_a_retry_queue_keeps_the_properties_it_had() {
         let (group, topic) = ("g".into(), "TOPIC".into());
         let row = row(Destination::Retry { group, topic });
-        assert_eq!(row.to_message("w/1").properties, row.properties);
+        assert_eq!(row.to_message("w/1", 1).properties, row.properties);
     }
 }

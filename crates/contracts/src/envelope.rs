@@ -9,12 +9,15 @@ use uuid::Uuid;
 
 use crate::{Body, ReadError, Subject, properties};
 
-/// The version of the contracts that this build writes.
+/// The version of the contracts that this build writes unless it is told otherwise.
 ///
 /// A build that brings a newer version reads it first and writes it only after the rollout.
 pub const WRITE_VERSION: u32 = 1;
 /// The newest version of the contracts that this build reads.
 pub const NEWEST_READ_VERSION: u32 = 1;
+/// The environment variable by which a build with debug assertions reads as new a version as the
+/// next release will: so a test can run both side by side.
+pub const NEWEST_READ_VARIABLE: &str = "BOXOFFICE_NEWEST_READ_VERSION";
 
 /// The largest time that fits a UUIDv7, in milliseconds since 1970.
 const UUID_MAX_MS: u64 = (1 << 48) - 1;
@@ -103,16 +106,29 @@ impl Envelope {
     }
 }
 
+/// The newest version that this process reads: [`NEWEST_READ_VERSION`], but for tests.
+pub fn newest_read_version() -> u32 {
+    #[cfg(debug_assertions)]
+    {
+        static NEWEST: std::sync::LazyLock<u32> = std::sync::LazyLock::new(|| {
+            let told = std::env::var(NEWEST_READ_VARIABLE).ok();
+            told.and_then(|version| version.parse().ok()).unwrap_or(NEWEST_READ_VERSION)
+        });
+        *NEWEST
+    }
+    #[cfg(not(debug_assertions))]
+    NEWEST_READ_VERSION
+}
+
 fn read_version(properties: &BTreeMap<String, String>) -> Result<Option<u32>, ReadError> {
     let version = parse(properties, properties::SCHEMA_VERSION, "a version number")?;
+    let newest = newest_read_version();
     match version {
-        None | Some(1..=NEWEST_READ_VERSION) => Ok(version),
-        Some(unknown) => {
-            let problem = format!(
-                "version {unknown} is unknown, this build reads 1 to {NEWEST_READ_VERSION}"
-            );
+        Some(unknown) if !(1..=newest).contains(&unknown) => {
+            let problem = format!("version {unknown} is unknown, this build reads 1 to {newest}");
             Err(ReadError::new(properties::SCHEMA_VERSION, problem))
         }
+        known => Ok(known),
     }
 }
 

@@ -48,7 +48,10 @@ pub use amount::Amount;
 pub use body::{Body, MAX_BODY_BYTES, Subject, WriteError};
 pub use channel::Channel;
 pub use currency::Currency;
-pub use envelope::{Envelope, NEWEST_READ_VERSION, WRITE_VERSION, derived_event_id};
+pub use envelope::{
+    Envelope, NEWEST_READ_VARIABLE, NEWEST_READ_VERSION, WRITE_VERSION, derived_event_id,
+    newest_read_version,
+};
 pub use extra::{Extra, Personal};
 pub use ids::{NotificationId, OrderNo, SessionId, ShowId, TicketId, UserId};
 pub use line::{Item, Line, MAX_LINES};

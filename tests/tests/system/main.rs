@@ -16,11 +16,13 @@ mod outages;
 mod quiet;
 mod readiness;
 mod repeats;
+mod replays;
 mod restarts;
 mod stage;
 mod tap;
 mod too_early;
 mod traffic;
+mod versions;
 mod wait;
 
 use devstack::faults::Part;
@@ -56,6 +58,10 @@ async fn bad_messages_repeats_and_outages_lose_no_order_and_change_none() {
     Box::pin(too_early::do_no_harm(&stage)).await;
     stage.step("workers end and come back");
     Box::pin(restarts::lose_no_order(&mut stage)).await;
+    stage.step("all messages from the first on");
+    Box::pin(replays::change_nothing(&mut stage)).await;
+    stage.step("an old and a new build");
+    Box::pin(versions::lose_no_order(&mut stage, &tap)).await;
     tap.end();
     for part in Part::ALL {
         stage.step(&format!("{part:?} away"));

@@ -7,6 +7,7 @@ use common::bus::{
     Bus as _, Consumer, Destination, Group, IncomingMessage, OutgoingMessage, Subscription,
     Topology,
 };
+use contracts::properties::SCHEMA_VERSION;
 use contracts::{Body as _, SaleChanged, Tag, topics};
 
 use crate::stage::{SESSION, Stage};
@@ -59,6 +60,12 @@ impl Tap {
             orders.iter().any(|order_no| **order_no == *message.key) || is_our_sale(message)
         };
         heard.iter().filter(is_meant).map(again).collect()
+    }
+
+    /// The versions of the contracts in which something was said about these orders.
+    pub(crate) fn versions(&self, orders: &[String]) -> BTreeSet<String> {
+        let about = self.about(orders).into_iter();
+        about.filter_map(|mut message| message.properties.remove(SCHEMA_VERSION)).collect()
     }
 
     pub(crate) fn end(self) {

@@ -200,7 +200,9 @@ async fn publish(shared: &Shared, mut rows: Vec<Leased>, marks: &mpsc::Sender<Ve
         if rows.is_empty() {
             return;
         }
-        let messages = rows.iter().map(|leased| leased.row.to_message(&shared.producer)).collect();
+        let version = shared.config.write_version;
+        let to_message = |leased: &Leased| leased.row.to_message(&shared.producer, version);
+        let messages = rows.iter().map(to_message).collect();
         crash::at(Boundary::Publishing, PLACE);
         let answers = shared.publisher.publish(messages).await;
         crash::at(Boundary::Published, PLACE);

@@ -77,6 +77,9 @@ impl Validate for PipelineConfig {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OutboxConfig {
+    /// The version of the contracts that events are written in: raised to a release's newest one
+    /// once no older release runs.
+    pub write_version: u32,
     /// Events that wait in memory at most; what does not fit is the sweeper's.
     pub relay_queue_max: usize,
     /// Tasks that publish.
@@ -98,6 +101,7 @@ pub struct OutboxConfig {
 impl Default for OutboxConfig {
     fn default() -> Self {
         Self {
+            write_version: contracts::WRITE_VERSION,
             relay_queue_max: 20_000,
             publishers: 2,
             publish_batch_max: 256,
@@ -115,6 +119,8 @@ impl Default for OutboxConfig {
 impl Validate for OutboxConfig {
     fn validate(&self) -> Vec<String> {
         let mut problems = Vec::new();
+        let newest = contracts::newest_read_version();
+        within(&mut problems, "write_version", self.write_version, 1, newest);
         at_least(&mut problems, "relay_queue_max", self.relay_queue_max, 1);
         within(&mut problems, "publishers", self.publishers, 1, 64);
         within(&mut problems, "publish_batch_max", self.publish_batch_max, 1, 1_024);
