@@ -114,8 +114,8 @@ impl Relay {
         }
         match self.queue.try_reserve_many(rows.len()) {
             Ok(places) => {
-                let batches = batches_of(&rows);
-                for (place, leased) in places.zip(self.leased(batches, rows, committed_at)) {
+                let batches = batches_of(&rows).into_iter().map(|batch| (batch, self.lease));
+                for (place, leased) in places.zip(leased(batches, rows, committed_at)) {
                     place.send(leased);
                 }
             }
@@ -127,32 +127,11 @@ impl Relay {
 
     /// Takes what the sweeper claimed; waits for room.
     pub(super) async fn take(&self, claimed: Claimed, claimed_at: Instant) {
-        for leased in self.leased(claimed.batches, claimed.rows, claimed_at) {
+        for leased in leased(claimed.batches, claimed.rows, claimed_at) {
             if self.queue.send(leased).await.is_err() {
                 return;
             }
         }
-    }
-
-    /// `rows` are all rows of `batches` that are to be published.
-    fn leased(
-        &self,
-        batches: Vec<Batch>,
-        rows: Vec<Row>,
-        from: Instant,
-    ) -> impl Iterator<Item = Leased> {
-        // Half of the lease: a publish that starts just before the limit still ends inside it.
-        let until = from + self.lease / 2;
-        let left: HashMap<Uuid, usize> =
-            batches_of(&rows).into_iter().map(|batch| (batch.id, batch.events)).collect();
-        let open: HashMap<Uuid, Arc<Open>> = batches
-            .into_iter()
-            .map(|batch| {
-                let left = AtomicUsize::new(left.get(&batch.id).copied().unwrap_or_default());
-                (batch.id, Arc::new(Open { batch, left }))
-            })
-            .collect();
-        rows.into_iter().map(move |row| Leased { batch: open[&row.batch_id].clone(), row, until })
     }
 
     /// Publishes what is in the queue, then ends. What can't be published is the sweeper's.
@@ -160,6 +139,29 @@ impl Relay {
         self.closing.cancel();
         self.tasks.wait().await;
     }
+}
+
+/// `rows` are all rows of `batches` that are to be published; a batch is leased for so long from
+/// `from` on.
+fn leased(
+    batches: impl IntoIterator<Item = (Batch, Duration)>,
+    rows: Vec<Row>,
+    from: Instant,
+) -> impl Iterator<Item = Leased> {
+    let left: HashMap<Uuid, usize> =
+        batches_of(&rows).into_iter().map(|batch| (batch.id, batch.events)).collect();
+    let open: HashMap<Uuid, (Arc<Open>, Instant)> = batches
+        .into_iter()
+        .map(|(batch, lease)| {
+            let left = AtomicUsize::new(left.get(&batch.id).copied().unwrap_or_default());
+            // Half of the lease: a publish that starts just before the limit still ends inside it.
+            (batch.id, (Arc::new(Open { batch, left }), from + lease / 2))
+        })
+        .collect();
+    rows.into_iter().map(move |row| {
+        let (batch, until) = open[&row.batch_id].clone();
+        Leased { row, batch, until }
+    })
 }
 
 async fn run(shared: Arc<Shared>, marks: mpsc::Sender<Vec<Batch>>) {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::{NoContext, Timestamp, Uuid};
 
-use super::{Claimed, Outbox, Relay};
+use super::{Batch, Claimed, Outbox, Relay};
 use crate::config::{InboxConfig, OutboxConfig};
 use crate::crash::{self, Boundary};
 use crate::inbox::Inbox;
@@ -71,23 +71,15 @@ impl Sweeper {
                 metrics::counter!(metric::OUTBOX_SWEPT).increment(count as u64);
                 crash::at(Boundary::Found, PLACE);
             }
-            self.mark_refused(&claimed).await?;
+            let refused = refused(&claimed);
             self.relay.take(claimed, claimed_at).await;
+            if !refused.is_empty() {
+                self.outbox.mark_sent(&self.pool, &refused).await?;
+            }
             if (count as i64) < limit {
                 return Ok(());
             }
         }
-    }
-
-    /// Marks batches of which nothing is left to publish, because all of it was refused.
-    async fn mark_refused(&self, claimed: &Claimed) -> Result<(), sqlx::Error> {
-        let open: HashSet<Uuid> = claimed.rows.iter().map(|row| row.batch_id).collect();
-        let mut refused = claimed.batches.clone();
-        refused.retain(|batch| !open.contains(&batch.id));
-        if refused.is_empty() {
-            return Ok(());
-        }
-        self.outbox.mark_sent(&self.pool, &refused).await
     }
 
     /// Whether everything that is old enough is gone.
@@ -113,6 +105,13 @@ impl Sweeper {
         }
         Ok(false)
     }
+}
+
+/// The batches of which nothing is left to publish, because all of it was refused.
+fn refused(claimed: &Claimed) -> Vec<Batch> {
+    let open: HashSet<Uuid> = claimed.rows.iter().map(|row| row.batch_id).collect();
+    let batches = claimed.batches.iter().map(|(batch, _)| *batch);
+    batches.filter(|batch| !open.contains(&batch.id)).collect()
 }
 
 /// The smallest kind of id made at `time`: ids of events and batches are UUIDv7, so older ones compare less.

@@ -44,7 +44,8 @@ pub struct Batch {
 /// has none when the process died before it could mark that all of them are.
 #[derive(Debug, Clone, Default)]
 pub struct Claimed {
-    pub batches: Vec<Batch>,
+    /// Each with how long it is leased.
+    pub batches: Vec<(Batch, Duration)>,
     pub rows: Vec<Row>,
 }
 
@@ -85,21 +86,22 @@ impl Outbox {
                  claimed AS ( \
                    UPDATE {schema}.outbox_batches AS b SET attempts = b.attempts + 1, \
                      lease_until = now() + $2::float8 * interval '1 second' \
-                       * least(power(2, b.attempts), 64) \
-                   FROM due WHERE b.batch_id = due.batch_id RETURNING b.batch_id, b.events) \
-                 SELECT c.batch_id, c.events, o.event_id, o.session_id, o.order_no, \
+                       * power(2, least(b.attempts, 6)) \
+                   FROM due WHERE b.batch_id = due.batch_id \
+                   RETURNING b.batch_id, b.events, \
+                     extract(epoch FROM b.lease_until - now())::float8 AS lease_s) \
+                 SELECT c.batch_id, c.events, c.lease_s, o.event_id, o.session_id, o.order_no, \
                    o.destination, o.topic, o.consumer_group, o.tag, o.body, o.aggregate_version, \
                    o.occurred_at, o.causation_id, o.traceparent, o.properties \
                  FROM claimed AS c LEFT JOIN {schema}.outbox AS o \
                    ON o.batch_id = c.batch_id AND o.dead_reason IS NULL \
-                 ORDER BY c.batch_id"
+                 ORDER BY c.batch_id, o.event_id"
             )
             .into(),
             mark_sent: format!(
                 "UPDATE {schema}.outbox_batches AS b SET sent_at = now() \
-                 FROM unnest($1::uuid[], $2::int4[]) AS sent (batch_id, events) \
-                 WHERE b.batch_id = sent.batch_id AND b.events = sent.events \
-                   AND b.sent_at IS NULL"
+                 WHERE b.batch_id = ANY ($1::uuid[]) \
+                   AND b.events = ($2::int4[])[array_position($1::uuid[], b.batch_id)]"
             )
             .into(),
             mark_dead: format!(
@@ -183,10 +185,11 @@ impl Outbox {
         let mut claimed = Claimed::default();
         for row in &found {
             let id: Uuid = row.try_get("batch_id")?;
-            if claimed.batches.last().is_none_or(|batch| batch.id != id) {
+            if claimed.batches.last().is_none_or(|(batch, _)| batch.id != id) {
                 let events: i32 = row.try_get("events")?;
                 let events = usize::try_from(events).unwrap_or_default();
-                claimed.batches.push(Batch { id, events });
+                let lease = Duration::try_from_secs_f64(row.try_get("lease_s")?);
+                claimed.batches.push((Batch { id, events }, lease.unwrap_or_default()));
             }
             if row.try_get::<Option<Uuid>, _>("event_id")?.is_some() {
                 claimed.rows.push(read(row)?);

@@ -6,7 +6,7 @@ use super::{Store, meaning};
 
 const CLAIM: &str = "\
 UPDATE notify.calls AS c SET claims = c.claims + 1, \
-    lease_until = now() + $3::float8 * interval '1 second' * least(power(2, c.claims), 64) \
+    lease_until = now() + $3::float8 * interval '1 second' * power(2, least(c.claims, 6)) \
 FROM (SELECT notification_id FROM notify.calls \
       WHERE channel = $1 AND lease_until < now() \
       ORDER BY lease_until LIMIT $2 FOR UPDATE SKIP LOCKED) AS due, notify.notifications AS n \

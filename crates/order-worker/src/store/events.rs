@@ -51,7 +51,7 @@ impl Store {
         let rows = sqlx::query(
             "UPDATE orders.payment_events AS e SET attempts = e.attempts + 1, \
                lease_until = now() + $2::float8 * interval '1 second' \
-                 * least(power(2, e.attempts), 256) \
+                 * power(2, least(e.attempts, 8)) \
              FROM (SELECT provider, event_id FROM orders.payment_events \
                    WHERE applied_at IS NULL AND outcome IS NULL AND lease_until < now() \
                    ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED) AS due \
