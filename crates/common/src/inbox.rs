@@ -41,6 +41,9 @@ pub struct Entry {
 /// One worker's inbox table.
 #[derive(Debug, Clone)]
 pub struct Inbox {
+    /// Fails where an entry is there already.
+    add: Arc<str>,
+    /// Leaves an entry that is there already as it is.
     insert: Arc<str>,
     purge: Arc<str>,
 }
@@ -48,13 +51,13 @@ pub struct Inbox {
 impl Inbox {
     /// The table `<schema>.inbox`.
     pub fn new(schema: &'static str) -> Self {
+        let insert = format!(
+            "INSERT INTO {schema}.inbox (consumer_group, event_id, order_no, outcome) \
+             SELECT $1, unnest($2::uuid[]) AS e, unnest($3::text[]), unnest($4::int2[]) ORDER BY e"
+        );
         Self {
-            insert: format!(
-                "INSERT INTO {schema}.inbox (consumer_group, event_id, order_no, outcome) \
-                 SELECT $1, e, k, o FROM unnest($2::uuid[], $3::text[], $4::int2[]) AS t(e, k, o) \
-                 ORDER BY e ON CONFLICT DO NOTHING RETURNING 1"
-            )
-            .into(),
+            add: format!("{insert} RETURNING 1").into(),
+            insert: format!("{insert} ON CONFLICT DO NOTHING RETURNING 1").into(),
             purge: format!(
                 "DELETE FROM {schema}.inbox WHERE (event_id, consumer_group) IN ( \
                    SELECT event_id, consumer_group FROM {schema}.inbox \
@@ -80,13 +83,16 @@ impl Inbox {
         if new < distinct(entries) as u64 { Err(KNOWN) } else { Ok(()) }
     }
 
-    /// As [`Inbox::insert`], as a part of a statement, which expects that no entry is there yet.
+    /// As [`Inbox::insert`], as a part of a statement, which fails when an entry is there already.
     pub fn insert_with(&self, whole: &mut Whole, group: &str, entries: &[&Entry]) {
         if entries.is_empty() {
             return;
         }
-        let _ = bound(whole.part("noted", &self.insert), group, entries);
-        whole.expect_rows("noted", distinct(entries));
+        let mut entries = entries.to_vec();
+        entries.sort_unstable_by_key(|entry| entry.event_id);
+        entries.dedup_by_key(|entry| entry.event_id);
+        let _ = bound(whole.part("noted", &self.add), group, &entries);
+        whole.expect_rows("noted", entries.len());
     }
 
     /// As [`Inbox::insert`], for effects that may happen twice: an entry that is there already is

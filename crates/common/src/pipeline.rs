@@ -26,12 +26,14 @@ mod give_back;
 mod intake;
 mod local;
 mod pace;
+mod recent;
 mod run;
 mod runtime;
 mod sink;
 
 pub use give_back::{Attempt, GiveBack};
 pub use local::{CallError, LocalQueue};
+pub use recent::Recent;
 pub use run::Pipeline;
 pub use runtime::Runtime;
 pub use sink::{Recorded, Sink, SinkHandler, SinkPipeline};
@@ -61,7 +63,19 @@ pub trait Aggregate: Send + Sync + Sized + 'static {
     type Call: Debug + Send + Sync;
     type Reply: Debug + Send;
 
-    /// Reads the states of all keys, which events the inbox knows, and the facts: one snapshot.
+    /// The state that the key is likely to be in, as far as that is known without looking: none
+    /// for a new one, the state that this process wrote last. A decision on it counts only once
+    /// it is written: compare-and-set and inbox tell whether the guess was right. If not, or if
+    /// nothing is to be written, the key is looked up.
+    fn guess(&self, _key: &Self::Key, _messages: &[&Self::Message]) -> Option<Self::State> {
+        None
+    }
+
+    /// Is given each state that was written, for later guesses.
+    fn remember(&self, _key: Self::Key, _state: Self::State) {}
+
+    /// Reads the states of all keys that are asked for, which events the inbox knows, and the
+    /// facts for all messages: one snapshot.
     async fn load(&self, request: Load<'_, Self>) -> Result<Loaded<Self>, StoreError>;
 
     /// Asks the gate about the messages that need it; one answer for each ask, in order.
@@ -119,7 +133,7 @@ pub trait Aggregate: Send + Sync + Sized + 'static {
 
     /// After the commit: hands the calls of an applied change to whoever makes them. Must not
     /// wait; what it can't take is found again in the table.
-    fn committed(&self, _change: Change<Self>) {}
+    fn committed(&self, _change: &mut Change<Self>) {}
 }
 
 /// What to load.
@@ -127,8 +141,25 @@ pub struct Load<'a, A: Aggregate> {
     pub group: &'a str,
     /// Sorted, each once, with the messages that are to be decided on it.
     pub keys: &'a [(&'a A::Key, Vec<&'a A::Message>)],
+    /// Keys whose states are not asked for; the facts are.
+    pub guessed: &'a [Guess<'a, A>],
     /// Events whose inbox entries are asked for.
     pub events: &'a [Uuid],
+}
+
+impl<'a, A: Aggregate> Load<'a, A> {
+    /// All messages that are to be decided.
+    pub fn messages(&self) -> impl Iterator<Item = &'a A::Message> + use<'a, A> {
+        let asked = self.keys.iter().flat_map(|(_, messages)| messages);
+        asked.chain(self.guessed.iter().flat_map(|guess| &guess.messages)).copied()
+    }
+}
+
+/// A key with the state that it is likely to be in, and the messages that are to be decided on it.
+pub struct Guess<'a, A: Aggregate> {
+    pub key: &'a A::Key,
+    pub state: &'a A::State,
+    pub messages: Vec<&'a A::Message>,
 }
 
 /// What was loaded.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::outbox;
-use common::pipeline::{Aggregate, Applied, Change, Decided, Load, Loaded, Stamp, StoreError};
+use common::pipeline::{
+    Aggregate, Applied, Change, Decided, Load, Loaded, Recent, Stamp, StoreError,
+};
 use contracts::{OrderNo, SessionId};
 
 use crate::admission::Admission;
@@ -56,6 +58,8 @@ pub struct Orders {
     pub waiting: Waiting,
     /// Is told of every committed change.
     pub admission: Admission,
+    /// Orders that are under way.
+    pub recent: Recent<OrderNo, Order>,
 }
 
 #[async_trait]
@@ -69,9 +73,28 @@ impl Aggregate for Orders {
     type Call = Work;
     type Reply = Reply;
 
+    fn guess(&self, key: &Key, messages: &[&Message]) -> Option<Self::State> {
+        match key {
+            Key::Order(order_no) => self.recent.take(order_no).map(Some),
+            // What is refused is looked up: who lost the answer to a creation gets it again.
+            Key::Creation { session_id, .. } => {
+                let one = matches!(messages, [Message::Create(_)]);
+                (one && self.sales.sells(*session_id)).then_some(None)
+            }
+        }
+    }
+
+    fn remember(&self, _key: Key, state: Self::State) {
+        // Of an order that has ended nothing more is to be heard.
+        if let Some(order) = state.filter(|order| !order.is_ended()) {
+            self.recent.put(order.order_no.clone(), order);
+        }
+    }
+
     async fn load(&self, request: Load<'_, Self>) -> Result<Loaded<Self>, StoreError> {
         let keys: Vec<&Key> = request.keys.iter().map(|(key, _)| *key).collect();
         let mut creations = Vec::new();
+        let creates = request.messages().any(|message| matches!(message, Message::Create(_)));
         for (key, messages) in request.keys {
             for message in messages {
                 if let Message::Create(new) = message {
@@ -79,9 +102,10 @@ impl Aggregate for Orders {
                 }
             }
         }
-        let known_sales = if creations.is_empty() { Vec::new() } else { self.sales.known() };
+        let known_sales = creates.then(|| self.sales.known());
+        let known_sales = known_sales.as_deref();
         let snapshot =
-            self.store.load(request.group, &keys, &creations, request.events, &known_sales).await?;
+            self.store.load(request.group, &keys, &creations, request.events, known_sales).await?;
         self.sales.learn(&snapshot.sales);
         let sales = self.sales.of(&sessions_of(&request));
         let mut by_number: HashMap<OrderNo, Order> = HashMap::new();
@@ -147,7 +171,7 @@ impl Aggregate for Orders {
         self.store.apply(group, changes).await
     }
 
-    fn committed(&self, change: Change<Self>) {
+    fn committed(&self, change: &mut Change<Self>) {
         if let Some(Some(order)) = &change.next {
             self.waiting.tell(&order.order_no, order.status);
             self.admission.observe(change.base.as_ref(), order);
@@ -169,9 +193,7 @@ fn taken_number(messages: &[&Message], by_number: &HashMap<OrderNo, Order>) -> O
 
 fn sessions_of(request: &Load<'_, Orders>) -> Vec<SessionId> {
     let mut sessions: Vec<SessionId> = request
-        .keys
-        .iter()
-        .flat_map(|(_, messages)| messages)
+        .messages()
         .filter_map(|message| match message {
             domain::Message::Create(new) => Some(new.session_id),
             _ => None,

@@ -8,7 +8,7 @@ use common::admin_http::{self, Ports};
 use common::auth::Tokens;
 use common::bus::{Bus, Group, Topic, Topology};
 use common::life::{Failure, Life, Program, Tasks};
-use common::pipeline::{LocalQueue, Pipeline, SinkPipeline};
+use common::pipeline::{LocalQueue, Pipeline, Recent, SinkPipeline};
 use common::postgres;
 use common::readiness::Need;
 use common::worker::Worker;
@@ -83,6 +83,7 @@ pub async fn run_on(config: Config, life: Life, bus: Arc<dyn Bus>) -> Result<(),
         hand_over: Arc::new(move |calls| hand_over.try_hand_over(calls)),
         waiting: waiting.clone(),
         admission: admission.clone(),
+        recent: Recent::new(config.pipeline.recent_max),
     });
     let queue = Arc::new(LocalQueue::new(config.pipeline.queue_max));
     Pipeline::local(orders.clone(), LOCAL, queue.clone(), worker.runtime.clone())

@@ -38,6 +38,13 @@ impl Sales {
             .collect()
     }
 
+    /// Whether orders of the session may find something to buy, as far as the copy knows.
+    pub fn sells(&self, session_id: SessionId) -> bool {
+        let copy = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        copy.get(&session_id)
+            .is_some_and(|sale| sale.open && sale.tickets.values().any(|ticket| !ticket.sold_out))
+    }
+
     /// The versions that the copy has.
     pub fn known(&self) -> Vec<(SessionId, i64)> {
         let copy = self.0.read().unwrap_or_else(PoisonError::into_inner);

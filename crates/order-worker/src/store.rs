@@ -81,7 +81,7 @@ impl Store {
         keys: &[&Key],
         creations: &[(&Key, &OrderNo)],
         events: &[Uuid],
-        known_sales: &[(SessionId, i64)],
+        known_sales: Option<&[(SessionId, i64)]>,
     ) -> Result<Snapshot, StoreError> {
         read::load(&self.pool, group, keys, creations, events, known_sales)
             .await
@@ -94,7 +94,7 @@ impl Store {
     /// What PostgreSQL says.
     pub async fn order(&self, order_no: &OrderNo) -> Result<Option<Order>, sqlx::Error> {
         let key = Key::Order(order_no.clone());
-        let snapshot = read::load(&self.pool, "", &[&key], &[], &[], &[]).await?;
+        let snapshot = read::load(&self.pool, "", &[&key], &[], &[], None).await?;
         Ok(snapshot.orders.into_iter().next())
     }
 

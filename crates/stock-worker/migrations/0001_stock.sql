@@ -63,7 +63,7 @@ CREATE TABLE stock.reservations (
     reason     text,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now()
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 45);
 -- On columns that never change: updates stay HOT. For loading a session into Redis.
 CREATE INDEX reservations_session ON stock.reservations (session_id, order_no);
 

@@ -6,12 +6,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::outbox;
-use common::pipeline::{Aggregate, Applied, Ask, Change, Decided, Load, Loaded, Stamp, StoreError};
+use common::pipeline::{
+    Aggregate, Applied, Ask, Change, Decided, Load, Loaded, Recent, Stamp, StoreError,
+};
 use common::readiness::{Need, Readiness};
-use contracts::SessionId;
+use contracts::{OrderNo, SessionId};
 use tokio::sync::mpsc;
 
-use crate::domain::{self, Event, Facts, GateAnswer, Hold, Keeper, Message, Work};
+use crate::domain::{
+    self, Event, Extent, Facts, GateAnswer, Hold, Keeper, LineState, Message, RedisView, Work,
+};
 use crate::gate::Gate;
 use crate::handlers::Key;
 use crate::metric;
@@ -42,6 +46,8 @@ pub struct Stock {
     topic: Arc<str>,
     waiting: Waiting,
     comparisons: mpsc::Sender<Comparison>,
+    /// Holds that are expected to change again.
+    recent: Recent<OrderNo, Hold>,
 }
 
 impl fmt::Debug for Stock {
@@ -51,18 +57,21 @@ impl fmt::Debug for Stock {
 }
 
 impl Stock {
-    /// Facts go to `topic`. The [`Comparer`] does what SYNC asks for, until it is dropped.
+    /// Facts go to `topic`; `recent_max` holds are remembered. The [`Comparer`] does what SYNC asks
+    /// for, until it is dropped.
     pub fn new(
         store: Store,
         gate: Gate,
         topic: Arc<str>,
+        recent_max: usize,
         readiness: &Readiness,
     ) -> (Self, Comparer) {
         let sessions = readiness.dependency(SESSIONS, Need::Degraded);
         sessions.up();
         let (comparisons, comparer) = compare::channel(store.clone(), gate.clone());
         let waiting = Waiting::new(sessions);
-        (Self { store, gate, topic, waiting, comparisons }, comparer)
+        let recent = Recent::new(recent_max);
+        (Self { store, gate, topic, waiting, comparisons, recent }, comparer)
     }
 }
 
@@ -77,6 +86,23 @@ impl Aggregate for Stock {
     type Call = Work;
     type Reply = ();
 
+    fn guess(&self, key: &Key, messages: &[&Message]) -> Option<Self::State> {
+        let order_no = key.order_no()?;
+        match messages {
+            [Message::Reserve(reserve)] if reserve.extent == Extent::Whole => Some(None),
+            _ => self.recent.take(order_no).map(Some),
+        }
+    }
+
+    fn remember(&self, _key: Key, state: Self::State) {
+        // Only what is held is expected to change again.
+        if let Some(hold) = state.filter(|hold| hold.state() == LineState::Held) {
+            // As it would be read: the gate was asked for this batch, not for a later one.
+            let hold = Hold { granted_epoch: None, redis: RedisView::Unsure, ..hold };
+            self.recent.put(hold.order_no.clone(), hold);
+        }
+    }
+
     async fn load(&self, request: Load<'_, Self>) -> Result<Loaded<Self>, StoreError> {
         let orders: Vec<&str> = request
             .keys
@@ -84,13 +110,17 @@ impl Aggregate for Stock {
             .filter_map(|(key, _)| key.order_no())
             .map(|order_no| order_no.as_str())
             .collect();
-        let messages = || request.keys.iter().flat_map(|(_, messages)| messages);
+        let guessed = request.guessed.iter().filter_map(|guess| guess.state.as_ref());
+        let named = request.messages().filter_map(|message| message.session_id());
         let mut sessions: Vec<i64> =
-            messages().filter_map(|message| message.session_id()).map(SessionId::get).collect();
+            named.chain(guessed.map(|hold| hold.session_id)).map(SessionId::get).collect();
         sessions.sort_unstable();
         sessions.dedup();
-        let mut tickets: Vec<i64> =
-            messages().flat_map(|message| message.tickets()).map(|ticket| ticket.get()).collect();
+        let mut tickets: Vec<i64> = request
+            .messages()
+            .flat_map(|message| message.tickets())
+            .map(|ticket| ticket.get())
+            .collect();
         tickets.sort_unstable();
         tickets.dedup();
         let mut snapshot =
@@ -171,8 +201,8 @@ impl Aggregate for Stock {
         self.tell_gate(facts, states).await
     }
 
-    fn committed(&self, change: Change<Self>) {
-        for work in change.calls {
+    fn committed(&self, change: &mut Change<Self>) {
+        for work in std::mem::take(&mut change.calls) {
             match work {
                 Work::Repair(repair) => {
                     let kind = repair.as_str();

@@ -36,7 +36,9 @@ pub async fn run(config: Config, life: Life, bus: Arc<dyn Bus>) -> Result<(), Fa
     let store = Store::new(worker.pool.clone(), worker.runtime.relay.lease(), topic.clone());
     let connection = common::redis::connect(&config.redis);
     let gate = Gate::new(connection.clone(), &config.gate.prefix)?;
-    let (stock, comparer) = Stock::new(store.clone(), gate.clone(), topic, &life.readiness);
+    let recent_max = config.pipeline.recent_max;
+    let (stock, comparer) =
+        Stock::new(store.clone(), gate.clone(), topic, recent_max, &life.readiness);
 
     let redis = life.readiness.dependency(REDIS, Need::Required);
     let probe = redis_check::run(connection, gate.clone(), redis, life.stop());

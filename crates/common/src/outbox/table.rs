@@ -62,15 +62,17 @@ impl Outbox {
         Self {
             insert: format!(
                 "INSERT INTO {schema}.outbox ({COLUMNS}) \
-                 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int8[], $4::text[], $5::int2[], \
-                   $6::text[], $7::text[], $8::text[], $9::bytea[], $10::int8[], \
-                   $11::timestamptz[], $12::uuid[], $13::text[], $14::text[])"
+                 SELECT unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::int8[]), \
+                   unnest($4::text[]), unnest($5::int2[]), unnest($6::text[]), \
+                   unnest($7::text[]), unnest($8::text[]), unnest($9::bytea[]), \
+                   unnest($10::int8[]), unnest($11::timestamptz[]), unnest($12::uuid[]), \
+                   unnest($13::text[]), unnest($14::text[])"
             )
             .into(),
             insert_batches: format!(
                 "INSERT INTO {schema}.outbox_batches (batch_id, events, lease_until) \
-                 SELECT t.*, now() + $3::float8 * interval '1 second' \
-                 FROM unnest($1::uuid[], $2::int4[]) AS t"
+                 SELECT unnest($1::uuid[]), unnest($2::int4[]), \
+                   now() + $3::float8 * interval '1 second'"
             )
             .into(),
             // Batches until there are enough rows: the one that passes the limit is the last.

@@ -31,20 +31,23 @@ pub(super) struct Folded<A: Aggregate> {
     pub(super) change: Change<A>,
     /// One answer for each message, in order.
     pub(super) answers: Vec<Answer<A::Reply>>,
+    /// Whether nobody has looked at the base.
+    pub(super) is_guessed: bool,
 }
 
-/// Decides `items` one after the other, each on the state the last one left.
+/// Decides `items` one after the other, each on the state the last one left: one change, and one
+/// answer for each item.
 pub(super) fn fold<A: Aggregate>(
     aggregate: &A,
     key: &A::Key,
-    base: &A::State,
+    base: A::State,
     items: &[(&Item<A>, Option<A::Gate>)],
     facts: &A::Facts,
     known: &HashSet<Uuid>,
-) -> Folded<A> {
+) -> (Change<A>, Vec<Answer<A::Reply>>) {
     let mut change = Change {
         key: key.clone(),
-        base: base.clone(),
+        base,
         next: None,
         entries: Vec::new(),
         rows: Vec::new(),
@@ -75,7 +78,7 @@ pub(super) fn fold<A: Aggregate>(
         }
         answers.push(Answer::Decided(reply));
     }
-    Folded { change, answers }
+    (change, answers)
 }
 
 /// Takes a decision over into the change, and those on its calls that are answered at once.

@@ -9,9 +9,10 @@ use tracing::Instrument;
 use super::fold::{Answer, Folded, fold};
 use super::intake::{Intake, Item, Origin, Source};
 use super::pace::Pace;
+use super::recent::Guessing;
 use super::{
-    Aggregate, Applied, Ask, CallError, Change, GiveBack, Load, Loaded, LocalQueue, Registration,
-    Runtime, StoreError,
+    Aggregate, Applied, Ask, CallError, Change, GiveBack, Guess, Load, Loaded, LocalQueue,
+    Registration, Runtime, StoreError,
 };
 use crate::bus::{Bus, BusError, Subscription};
 use crate::crash::{self, Boundary};
@@ -31,6 +32,7 @@ pub struct Pipeline<A: Aggregate> {
     source: Source<A>,
     runtime: Runtime,
     pace: Pace,
+    guessing: Guessing,
 }
 
 /// Where a batch stands.
@@ -40,6 +42,8 @@ struct Progress<A: Aggregate> {
     forced: HashMap<A::Key, A::Gate>,
     /// Keys whose messages are decided one at a time, to find the one that fails.
     singly: HashSet<A::Key>,
+    /// Keys whose guessed states were wrong, or could not be shown to be right.
+    look_up: HashSet<A::Key>,
     backs: Vec<GiveBack>,
 }
 
@@ -60,7 +64,8 @@ impl<A: Aggregate> Pipeline<A> {
         let consumer = bus.subscribe(subscription.clone()).await?;
         let source = Source::Bus { subscription, consumer, handlers };
         let pace = runtime.pace();
-        Ok(Arc::new(Self { aggregate, group, source, runtime, pace }))
+        let guessing = Guessing::default();
+        Ok(Arc::new(Self { aggregate, group, source, runtime, pace, guessing }))
     }
 
     /// Works on the process's own queue; `name` stands where a consumer group would.
@@ -72,7 +77,8 @@ impl<A: Aggregate> Pipeline<A> {
     ) -> Arc<Self> {
         let source = Source::Local(queue);
         let pace = runtime.pace();
-        Arc::new(Self { aggregate, group: name.into(), source, runtime, pace })
+        let guessing = Guessing::default();
+        Arc::new(Self { aggregate, group: name.into(), source, runtime, pace, guessing })
     }
 
     /// Starts `in_flight_max` tasks; they end after [`Pipeline::stop`] when all is done.
@@ -109,6 +115,7 @@ impl<A: Aggregate> Pipeline<A> {
             pending: BTreeMap::new(),
             forced: HashMap::new(),
             singly: HashSet::new(),
+            look_up: HashSet::new(),
             backs: dead,
         };
         for item in items {
@@ -175,13 +182,16 @@ impl<A: Aggregate> Pipeline<A> {
         progress: &mut Progress<A>,
         keys: &[A::Key],
     ) -> Result<(), StoreError> {
-        let (folded, loaded) = self.decide(progress, keys).await?;
+        let (folded, facts) = self.decide(progress, keys).await?;
         crash::at(Boundary::Decided, &self.group);
         let mut changes = Vec::with_capacity(folded.len());
         let mut answers = HashMap::with_capacity(folded.len());
         let mut done = Vec::new();
         for folded in folded {
-            if folded.change.is_empty() {
+            // Only what is written shows whether its base was right.
+            if folded.is_guessed && folded.change.next.is_none() {
+                progress.look_up.insert(folded.change.key);
+            } else if folded.change.is_empty() {
                 done.push(folded);
             } else {
                 answers.insert(folded.change.key.clone(), folded.answers);
@@ -196,22 +206,26 @@ impl<A: Aggregate> Pipeline<A> {
             match result {
                 Ok(Applied::Applied) => {
                     let answers = answers.remove(&change.key).expect("each key has one change");
-                    done.push(Folded { change, answers });
+                    done.push(Folded { change, answers, is_guessed: false });
                 }
                 Ok(Applied::Missed) => {
                     metrics::counter!(metric::PIPELINE_MISSES).increment(1);
+                    self.guessing.missed();
                     progress.forced.remove(&change.key);
+                    progress.look_up.insert(change.key);
                 }
                 Ok(Applied::Refused(gate)) => {
+                    progress.look_up.insert(change.key.clone());
                     progress.forced.insert(change.key, gate);
                 }
                 Ok(Applied::StaleEpoch) => {
                     progress.forced.remove(&change.key);
+                    progress.look_up.insert(change.key);
                 }
                 Err(cause) => failed.push((change.key, cause)),
             }
         }
-        let settled = self.finish(progress, done, &loaded, committed_at).await;
+        let settled = self.finish(progress, done, &facts, committed_at).await;
         for (key, cause) in failed {
             self.fail_first(progress, &key, &cause);
         }
@@ -223,7 +237,7 @@ impl<A: Aggregate> Pipeline<A> {
         &self,
         progress: &Progress<A>,
         keys: &[A::Key],
-    ) -> Result<(Vec<Folded<A>>, Loaded<A>), StoreError> {
+    ) -> Result<(Vec<Folded<A>>, A::Facts), StoreError> {
         let in_hand: Vec<(&A::Key, &[Item<A>])> = keys
             .iter()
             .filter_map(|key| {
@@ -236,52 +250,78 @@ impl<A: Aggregate> Pipeline<A> {
             .iter()
             .map(|(key, items)| (*key, items.iter().map(|item| &item.message).collect()))
             .collect();
-        let events: Vec<_> =
-            in_hand.iter().flat_map(|(_, items)| items.iter().filter_map(Item::event_id)).collect();
-        let load = Load { group: &self.group, keys: &requested, events: &events };
-        let loaded = self.aggregate.load(load).await?;
+        let guesses = self.guess(progress, &requested);
+        let (guessed, asked) = split(requested, &guesses);
+        // The inbox is asked for the others when the entries of these are written.
+        let events: Vec<_> = in_hand
+            .iter()
+            .zip(&guesses)
+            .filter(|(_, guess)| guess.is_none())
+            .flat_map(|((_, items), _)| items.iter().filter_map(Item::event_id))
+            .collect();
+        let load = Load { group: &self.group, keys: &asked, guessed: &guessed, events: &events };
+        let Loaded { mut states, known, facts } = self.aggregate.load(load).await?;
+        drop((guessed, asked));
         crash::at(Boundary::Loaded, &self.group);
-        let state_of = |key: &A::Key| {
-            loaded.states.get(key).expect("load answers a state for each key that was asked for")
-        };
+        let bases: Vec<(A::State, bool)> = in_hand
+            .iter()
+            .zip(guesses)
+            .map(|((key, _), guess)| match guess {
+                Some(state) => (state, true),
+                None => {
+                    let loaded = states.remove(*key);
+                    (loaded.expect("load answers a state for each key that was asked for"), false)
+                }
+            })
+            .collect();
         let mut asks = Vec::new();
-        for &(key, items) in &in_hand {
+        for (&(key, items), (state, _)) in in_hand.iter().zip(&bases) {
             if progress.forced.contains_key(key) {
                 continue;
             }
             for item in items {
-                if !item.event_id().is_some_and(|id| loaded.known.contains(&id)) {
-                    asks.push(Ask { key, state: state_of(key), message: &item.message });
+                if !item.event_id().is_some_and(|id| known.contains(&id)) {
+                    asks.push(Ask { key, state, message: &item.message });
                 }
             }
         }
-        let mut gates = self.aggregate.consult(&loaded.facts, &asks).await?.into_iter();
+        let mut gates = self.aggregate.consult(&facts, &asks).await?.into_iter();
         drop(asks);
         let mut folded = Vec::with_capacity(in_hand.len());
-        for (key, items) in &in_hand {
+        for ((key, items), (state, is_guessed)) in in_hand.iter().zip(bases) {
             let forced = progress.forced.get(*key);
             let with_gates: Vec<(&Item<A>, Option<A::Gate>)> = items
                 .iter()
                 .map(|item| {
-                    let known = item.event_id().is_some_and(|id| loaded.known.contains(&id));
+                    let is_known = item.event_id().is_some_and(|id| known.contains(&id));
                     let gate = match forced {
                         Some(refusal) => Some(refusal.clone()),
-                        None if known => None,
+                        None if is_known => None,
                         None => gates.next().flatten(),
                     };
                     (item, gate)
                 })
                 .collect();
-            folded.push(fold(
-                &*self.aggregate,
-                key,
-                state_of(key),
-                &with_gates,
-                &loaded.facts,
-                &loaded.known,
-            ));
+            let (change, answers) = fold(&*self.aggregate, key, state, &with_gates, &facts, &known);
+            folded.push(Folded { change, answers, is_guessed });
         }
-        Ok((folded, loaded))
+        Ok((folded, facts))
+    }
+
+    /// A guess for each key that has one.
+    fn guess(
+        &self,
+        progress: &Progress<A>,
+        requested: &[Requested<'_, A>],
+    ) -> Vec<Option<A::State>> {
+        let may_guess = self.guessing.may_guess();
+        requested
+            .iter()
+            .map(|(key, messages)| {
+                let guess = may_guess && !progress.look_up.contains(*key);
+                guess.then(|| self.aggregate.guess(key, messages)).flatten()
+            })
+            .collect()
     }
 
     /// Applies in one transaction; when some change's data fails it, halves to find that one.
@@ -324,25 +364,33 @@ impl<A: Aggregate> Pipeline<A> {
         &self,
         progress: &mut Progress<A>,
         mut done: Vec<Folded<A>>,
-        loaded: &Loaded<A>,
+        facts: &A::Facts,
         committed_at: Instant,
     ) -> Result<(), StoreError> {
         // All at once, so that they leave together.
         let rows = done.iter_mut().flat_map(|done| std::mem::take(&mut done.change.rows)).collect();
         self.runtime.relay.hand_over(rows, committed_at);
-        let mut settle = Vec::with_capacity(done.len());
-        for Folded { change, answers } in done {
+        let mut changes = Vec::with_capacity(done.len());
+        for Folded { mut change, answers, .. } in done {
             self.answer(progress, &change.key, answers);
-            let state = change.next.clone().unwrap_or_else(|| change.base.clone());
-            settle.push((change.key.clone(), state));
-            self.aggregate.committed(change);
+            self.aggregate.committed(&mut change);
+            changes.push(change);
         }
         crash::at(Boundary::Settling, &self.group);
-        let pairs: Vec<_> = settle.iter().map(|(key, state)| (key, state)).collect();
+        let pairs: Vec<_> = changes
+            .iter()
+            .map(|change| (&change.key, change.next.as_ref().unwrap_or(&change.base)))
+            .collect();
         let mut backoff = self.runtime.backoff();
-        while let Err(error) = self.aggregate.settle(&loaded.facts, &pairs).await {
+        while let Err(error) = self.aggregate.settle(facts, &pairs).await {
             if !self.runtime.pause(&mut backoff, &error).await {
                 return Err(error);
+            }
+        }
+        drop(pairs);
+        for Change { key, next, .. } in changes {
+            if let Some(next) = next {
+                self.aggregate.remember(key, next);
             }
         }
         Ok(())
@@ -404,6 +452,24 @@ impl<A: Aggregate> Pipeline<A> {
             }
         }
     }
+}
+
+/// A key and its messages.
+type Requested<'i, A> = (&'i <A as Aggregate>::Key, Vec<&'i <A as Aggregate>::Message>);
+
+/// The keys whose states are guessed, and the others.
+fn split<'a, A: Aggregate>(
+    requested: Vec<Requested<'a, A>>,
+    guesses: &'a [Option<A::State>],
+) -> (Vec<Guess<'a, A>>, Vec<Requested<'a, A>>) {
+    let (mut guessed, mut asked) = (Vec::new(), Vec::new());
+    for ((key, messages), guess) in requested.into_iter().zip(guesses) {
+        match guess {
+            Some(state) => guessed.push(Guess { key, state, messages }),
+            None => asked.push((key, messages)),
+        }
+    }
+    (guessed, asked)
 }
 
 fn answer_all<A: Aggregate>(pending: BTreeMap<A::Key, Vec<Item<A>>>, error: &StoreError) {

@@ -54,12 +54,15 @@ impl Aggregate for Notifications {
     type Call = Deliver;
     type Reply = ();
 
+    fn guess(&self, _key: &NotificationId, messages: &[&Message]) -> Option<State> {
+        // What is asked for is new; an answer is about what is there.
+        matches!(messages, [Message::Request(_)]).then_some(None)
+    }
+
     async fn load(&self, request: Load<'_, Self>) -> Result<Loaded<Self>, StoreError> {
         let ids: Vec<&NotificationId> = request.keys.iter().map(|(id, _)| *id).collect();
         let users: Vec<UserId> = request
-            .keys
-            .iter()
-            .flat_map(|(_, messages)| messages)
+            .messages()
             .filter_map(|message| match message {
                 Message::Request(request) => request.user_id,
                 Message::Answer(_) => None,
@@ -131,8 +134,8 @@ impl Aggregate for Notifications {
         Ok(hits.into_iter().map(answer).collect())
     }
 
-    fn committed(&self, mut change: Change<Self>) {
-        if let Some(deliver) = due(&mut change) {
+    fn committed(&self, change: &mut Change<Self>) {
+        if let Some(deliver) = due(change) {
             self.dispatch.hand_over(deliver);
         }
     }

@@ -16,23 +16,38 @@ use crate::domain::{Deliver, Notification, Request, Status};
 /// Keys come sorted from the pipeline, and the hot pool's plan keeps the order: batches that
 /// share rows lock them in one order. An update asks for the version twice: where the row is looked
 /// up, and on what another transaction may have made of it since.
-const INSERT: &str = "\
-INSERT INTO notify.notifications (notification_id, session_id, order_no, user_id, channel, \
-    template, status, version, attempt, body, valid_until, last_error, sent_at) \
-SELECT t.*, CASE WHEN t.status = 'SENT' THEN now() END FROM unnest($1::text[], $2::int8[], $3::text[], $4::int8[], $5::text[], $6::text[], \
-    $7::text[], $8::int8[], $9::int4[], $10::bytea[], $11::timestamptz[], $12::text[]) \
-  AS t (notification_id, session_id, order_no, user_id, channel, template, status, version, \
-    attempt, body, valid_until, last_error) \
-ON CONFLICT DO NOTHING RETURNING notification_id";
+macro_rules! insert {
+    ($end:literal) => {
+        concat!(
+            "INSERT INTO notify.notifications (notification_id, session_id, order_no, user_id, \
+               channel, template, status, version, attempt, body, valid_until, last_error, \
+               sent_at) \
+             SELECT t.*, CASE WHEN t.status = 'SENT' THEN now() END \
+             FROM (SELECT unnest($1::text[]), unnest($2::int8[]), unnest($3::text[]), \
+               unnest($4::int8[]), unnest($5::text[]), unnest($6::text[]), \
+               unnest($7::text[]) AS status, unnest($8::int8[]), unnest($9::int4[]), \
+               unnest($10::bytea[]), unnest($11::timestamptz[]), unnest($12::text[])) AS t ",
+            $end
+        )
+    };
+}
+
+/// Where a notification is there already, the statement fails.
+const INSERT: &str = insert!("RETURNING 1");
+
+/// Where a notification is there already, it is left as it is.
+const INSERT_NEW: &str = insert!("ON CONFLICT DO NOTHING RETURNING notification_id");
 
 const UPDATE: &str = "\
 UPDATE notify.notifications AS n SET status = u.status, version = u.version, \
     attempt = u.attempt, valid_until = u.valid_until, last_error = u.last_error, \
     body = CASE WHEN u.status = 'PENDING' THEN coalesce(u.body, n.body) END, \
     sent_at = CASE WHEN u.status = 'SENT' THEN now() END \
-FROM (SELECT t.*, l.ctid AS at FROM (SELECT * FROM unnest($1::text[], $2::int8[], $3::text[], \
-        $4::int8[], $5::int4[], $6::bytea[], $7::timestamptz[], $8::text[]) \
-      AS t (id, base, status, version, attempt, body, valid_until, last_error) ORDER BY id) AS t, \
+FROM (SELECT t.*, l.ctid AS at FROM (SELECT unnest($1::text[]) AS id, unnest($2::int8[]) AS base, \
+        unnest($3::text[]) AS status, unnest($4::int8[]) AS version, \
+        unnest($5::int4[]) AS attempt, unnest($6::bytea[]) AS body, \
+        unnest($7::timestamptz[]) AS valid_until, unnest($8::text[]) AS last_error \
+      ORDER BY id) AS t, \
     LATERAL (SELECT o.ctid FROM notify.notifications AS o WHERE o.notification_id = t.id \
       AND o.version = t.base LIMIT 1) AS l) AS u \
 WHERE n.ctid = u.at AND n.version = u.base RETURNING n.notification_id";
@@ -222,7 +237,7 @@ impl<'a> Columns<'a> {
         if self.ids.is_empty() {
             return Ok(());
         }
-        let done = self.bind_insert(sqlx::query(INSERT)).fetch_all(connection).await?;
+        let done = self.bind_insert(sqlx::query(INSERT_NEW)).fetch_all(connection).await?;
         self.find_missed(&done, missed)
     }
 

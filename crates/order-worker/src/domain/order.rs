@@ -139,6 +139,11 @@ impl Order {
         self.payments.iter().any(|payment| payment.status.is_open())
     }
 
+    /// Whether it has come to its end, good or bad.
+    pub fn is_ended(&self) -> bool {
+        self.status == Status::Confirmed || self.is_closed()
+    }
+
     /// Whether nothing more is expected to happen.
     pub fn is_closed(&self) -> bool {
         matches!(

@@ -61,15 +61,15 @@ const BY_CREATION: &str = select!(
        WHERE v.version IS NULL OR v.version < s.version) AS sales, "
 );
 
-/// Two statements only when creations and other messages share a batch; such batches are local
-/// and carry no events.
+/// Sales are read where `known_sales` is given. Two statements only when creations and other
+/// messages share a batch; such batches are local and carry no events.
 pub(super) async fn load(
     pool: &Pool,
     group: &str,
     keys: &[&Key],
     creations: &[(&Key, &OrderNo)],
     events: &[Uuid],
-    known_sales: &[(SessionId, i64)],
+    known_sales: Option<&[(SessionId, i64)]>,
 ) -> Result<Snapshot, sqlx::Error> {
     let mut rows = Vec::new();
     let mut sales = Vec::new();
@@ -80,7 +80,7 @@ pub(super) async fn load(
             Key::Creation { .. } => None,
         })
         .collect();
-    if !creations.is_empty() {
+    if let Some(known_sales) = known_sales {
         let mut sessions = Vec::with_capacity(creations.len());
         let mut callers = Vec::with_capacity(creations.len());
         let mut idempotency_keys = Vec::with_capacity(creations.len());
@@ -107,7 +107,7 @@ pub(super) async fn load(
             sales = first.try_get("sales")?;
         }
     }
-    if creations.is_empty() || !numbers.is_empty() {
+    if known_sales.is_none() || !numbers.is_empty() {
         let more =
             sqlx::query(BY_NUMBER).bind(group).bind(events).bind(numbers).fetch_all(pool).await?;
         rows.extend(more);

@@ -13,7 +13,7 @@ use crate::domain::Shift;
 /// be without having grown, or below 0.
 const MOVE_USERS: &str = "\
     INSERT INTO stock.user_holds AS h (session_id, user_id, held) \
-    SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[]) \
+    SELECT unnest($1::int8[]), unnest($2::int8[]), unnest($3::int8[]) \
     ON CONFLICT (session_id, user_id) DO UPDATE SET held = h.held + excluded.held \
     RETURNING h.held < 0 OR h.held > (SELECT s.per_user_limit FROM stock.sessions AS s \
       WHERE s.session_id = h.session_id) AS doubtful";

@@ -7,12 +7,26 @@ use sqlx::{PgConnection, Row as _};
 
 use super::plan::{NextRow, Planned};
 
-const INSERT: &str = "\
-    INSERT INTO stock.reservations \
-      (order_no, session_id, user_id, status, hold, version, currency, lines, reason) \
-    SELECT * FROM unnest($1::text[], $2::int8[], $3::int8[], $4::text[], $5::int4[], \
-      $6::int8[], $7::text[], $8::text[], $9::text[]) AS t(order_no) \
-    ORDER BY order_no ON CONFLICT DO NOTHING RETURNING order_no";
+/// In the order of the numbers.
+macro_rules! insert {
+    ($end:literal) => {
+        concat!(
+            "INSERT INTO stock.reservations \
+               (order_no, session_id, user_id, status, hold, version, currency, lines, reason) \
+             SELECT unnest($1::text[]) AS order_no, unnest($2::int8[]), unnest($3::int8[]), \
+               unnest($4::text[]), unnest($5::int4[]), unnest($6::int8[]), unnest($7::text[]), \
+               unnest($8::text[]), unnest($9::text[]) \
+             ORDER BY order_no ",
+            $end
+        )
+    };
+}
+
+/// Where a hold is there already, the statement fails.
+const INSERT: &str = insert!("RETURNING 1");
+
+/// Where a hold is there already, it is left as it is.
+const INSERT_NEW: &str = insert!("ON CONFLICT DO NOTHING RETURNING order_no");
 
 /// Rows are written in the order of their numbers. The version is asked for twice: where the row is
 /// looked up, and on what another transaction may have made of it since.
@@ -21,10 +35,10 @@ const UPDATE: &str = "\
     SET status = d.status, hold = d.hold, version = d.version, lines = d.lines, \
       currency = coalesce(d.currency, r.currency), reason = coalesce(d.reason, r.reason), \
       updated_at = now() \
-    FROM (SELECT d.*, l.ctid AS at FROM (SELECT * FROM unnest($1::text[], $2::int8[], $3::text[], \
-        $4::int4[], $5::int8[], $6::text[], $7::text[], $8::text[]) \
-        AS d(order_no, base, status, hold, version, currency, lines, reason) ORDER BY order_no) \
-        AS d, \
+    FROM (SELECT d.*, l.ctid AS at FROM (SELECT unnest($1::text[]) AS order_no, \
+          unnest($2::int8[]) AS base, unnest($3::text[]) AS status, unnest($4::int4[]) AS hold, \
+          unnest($5::int8[]) AS version, unnest($6::text[]) AS currency, \
+          unnest($7::text[]) AS lines, unnest($8::text[]) AS reason ORDER BY order_no) AS d, \
       LATERAL (SELECT ctid FROM stock.reservations WHERE order_no = d.order_no \
         AND version = d.base LIMIT 1) AS l) \
       AS d WHERE r.ctid = d.at AND r.version = d.base RETURNING 1";
@@ -117,7 +131,7 @@ async fn insert(
     if new.is_empty() {
         return Ok(HashSet::new());
     }
-    let rows = bind_insert(sqlx::query(INSERT), &new).fetch_all(connection).await?;
+    let rows = bind_insert(sqlx::query(INSERT_NEW), &new).fetch_all(connection).await?;
     rows.iter().map(|row| row.try_get("order_no")).collect()
 }
 

@@ -117,7 +117,9 @@ impl World {
         let gate = Gate::new(common::redis::connect(&config.redis), &config.gate.prefix)
             .expect("a valid prefix");
         let readiness = &worker.life.readiness;
-        let (stock, comparer) = Stock::new(store.clone(), gate.clone(), topic, readiness);
+        let recent_max = config.pipeline.recent_max;
+        let (stock, comparer) =
+            Stock::new(store.clone(), gate.clone(), topic, recent_max, readiness);
         worker.life.tasks.spawn("comparer", comparer.run(worker.life.stop()));
         let loader = Loader::new(store.clone(), gate.clone());
         let id = testing::unique_number() / 1_000;

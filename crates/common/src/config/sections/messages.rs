@@ -22,6 +22,9 @@ pub struct PipelineConfig {
     pub backoff_max_ms: u64,
     /// In-process messages (HTTP calls, deadlines) that wait at most.
     pub queue_max: usize,
+    /// States of orders, or of holds, that are remembered so that the next message about them
+    /// need not look them up.
+    pub recent_max: usize,
 }
 
 /// Deliveries that one batch is gathered from at most.
@@ -53,6 +56,7 @@ impl Default for PipelineConfig {
             backoff_min_ms: 100,
             backoff_max_ms: 5_000,
             queue_max: 10_000,
+            recent_max: 10_000,
         }
     }
 }
@@ -65,6 +69,7 @@ impl Validate for PipelineConfig {
         within(&mut problems, "gather_us", self.gather_us, 0, 100_000);
         within(&mut problems, "attempts_max", self.attempts_max, 1, 100);
         at_least(&mut problems, "queue_max", self.queue_max, 1);
+        within(&mut problems, "recent_max", self.recent_max, 1, 1_000_000);
         if self.retry_delays_ms.is_empty() && self.attempts_max > 1 {
             problems.push("retry_delays_ms: must name a delay when attempts_max > 1".to_owned());
         }

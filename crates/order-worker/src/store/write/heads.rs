@@ -7,15 +7,30 @@ use super::{Batch, Column, Write, count};
 use crate::domain::Order;
 use crate::store::read::LineText;
 
-pub(super) const INSERT_ORDERS: &str = "\
-    INSERT INTO orders.orders (order_no, session_id, show_id, user_id, caller, idempotency_key, \
-      request_hash, lines, currency, total, status, version, reason, payment_method, channels, \
-      created_at, expires_at, deadline_at, closed_at, payment_count, refund_count) \
-    SELECT t.* FROM unnest($1::text[], $2::int8[], $3::int8[], $4::int8[], $5::text[], \
-      $6::text[], $7::bytea[], $8::text[], $9::text[], $10::numeric[], $11::int4[], $12::int8[], \
-      $13::text[], $14::text[], $15::text[], $16::timestamptz[], $17::timestamptz[], \
-      $18::timestamptz[], $19::timestamptz[], $20::int2[], $21::int2[]) AS t \
-    ON CONFLICT DO NOTHING RETURNING order_no";
+macro_rules! insert {
+    ($end:literal) => {
+        concat!(
+            "INSERT INTO orders.orders (order_no, session_id, show_id, user_id, caller, \
+               idempotency_key, request_hash, lines, currency, total, status, version, reason, \
+               payment_method, channels, created_at, expires_at, deadline_at, closed_at, \
+               payment_count, refund_count) \
+             SELECT unnest($1::text[]), unnest($2::int8[]), unnest($3::int8[]), \
+               unnest($4::int8[]), unnest($5::text[]), unnest($6::text[]), unnest($7::bytea[]), \
+               unnest($8::text[]), unnest($9::text[]), unnest($10::numeric[]), \
+               unnest($11::int4[]), unnest($12::int8[]), unnest($13::text[]), \
+               unnest($14::text[]), unnest($15::text[]), unnest($16::timestamptz[]), \
+               unnest($17::timestamptz[]), unnest($18::timestamptz[]), \
+               unnest($19::timestamptz[]), unnest($20::int2[]), unnest($21::int2[]) ",
+            $end
+        )
+    };
+}
+
+/// Where an order is there already, the statement fails.
+pub(super) const INSERT_ORDERS: &str = insert!("RETURNING 1");
+
+/// Where an order is there already, it is left as it is.
+const INSERT_NEW_ORDERS: &str = insert!("ON CONFLICT DO NOTHING RETURNING order_no");
 
 /// Rows are written in the order of their numbers. The version is asked for twice: where the row is
 /// looked up, and on what another transaction may have made of it since.
@@ -24,11 +39,13 @@ pub(super) const UPDATE_ORDERS: &str = "\
       payment_method = t.payment_method, reserved_at = t.reserved_at, paid_at = t.paid_at, \
       confirmed_at = t.confirmed_at, closed_at = t.closed_at, \
       payment_count = t.payment_count, refund_count = t.refund_count \
-    FROM (SELECT t.*, l.ctid AS at FROM (SELECT * FROM unnest($1::text[], $2::int8[], $3::int8[], \
-          $4::int4[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[], \
-          $9::timestamptz[], $10::timestamptz[], $11::int2[], $12::int2[]) \
-        AS t(order_no, base, version, status, reason, payment_method, reserved_at, paid_at, \
-          confirmed_at, closed_at, payment_count, refund_count) ORDER BY order_no) AS t, \
+    FROM (SELECT t.*, l.ctid AS at FROM (SELECT unnest($1::text[]) AS order_no, \
+          unnest($2::int8[]) AS base, unnest($3::int8[]) AS version, unnest($4::int4[]) AS status, \
+          unnest($5::text[]) AS reason, unnest($6::text[]) AS payment_method, \
+          unnest($7::timestamptz[]) AS reserved_at, unnest($8::timestamptz[]) AS paid_at, \
+          unnest($9::timestamptz[]) AS confirmed_at, unnest($10::timestamptz[]) AS closed_at, \
+          unnest($11::int2[]) AS payment_count, unnest($12::int2[]) AS refund_count \
+        ORDER BY order_no) AS t, \
       LATERAL (SELECT ctid FROM orders.orders WHERE order_no = t.order_no \
         AND version = t.base LIMIT 1) AS l) AS t \
     WHERE o.ctid = t.at AND o.version = t.base RETURNING o.order_no";
@@ -62,7 +79,7 @@ pub(super) async fn insert_orders(
     if orders.is_empty() {
         return Ok(HashSet::new());
     }
-    let rows = bind_inserts(sqlx::query(INSERT_ORDERS), &orders).fetch_all(connection).await?;
+    let rows = bind_inserts(sqlx::query(INSERT_NEW_ORDERS), &orders).fetch_all(connection).await?;
     rows.iter().map(|row| row.try_get("order_no")).collect()
 }
 

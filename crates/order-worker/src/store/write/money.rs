@@ -7,8 +7,9 @@ use crate::domain::{Order, Payment, Refund};
 pub(super) const UPSERT_PAYMENTS: &str = "\
     INSERT INTO orders.payments AS p (order_no, seq, session_id, method, amount, currency, \
       status, provider_payment_id, captured, reason) \
-    SELECT t.* FROM unnest($1::text[], $2::int2[], $3::int8[], $4::text[], $5::numeric[], \
-      $6::text[], $7::int2[], $8::text[], $9::numeric[], $10::text[]) AS t \
+    SELECT unnest($1::text[]), unnest($2::int2[]), unnest($3::int8[]), unnest($4::text[]), \
+      unnest($5::numeric[]), unnest($6::text[]), unnest($7::int2[]), unnest($8::text[]), \
+      unnest($9::numeric[]), unnest($10::text[]) \
     ON CONFLICT (order_no, seq) DO UPDATE SET status = excluded.status, \
       provider_payment_id = excluded.provider_payment_id, captured = excluded.captured, \
       reason = excluded.reason, updated_at = now()";
@@ -16,8 +17,8 @@ pub(super) const UPSERT_PAYMENTS: &str = "\
 pub(super) const UPSERT_REFUNDS: &str = "\
     INSERT INTO orders.refunds AS r (order_no, seq, session_id, payment_seq, amount, currency, \
       status, reason) \
-    SELECT t.* FROM unnest($1::text[], $2::int2[], $3::int8[], $4::int2[], $5::numeric[], \
-      $6::text[], $7::int2[], $8::text[]) AS t \
+    SELECT unnest($1::text[]), unnest($2::int2[]), unnest($3::int8[]), unnest($4::int2[]), \
+      unnest($5::numeric[]), unnest($6::text[]), unnest($7::int2[]), unnest($8::text[]) \
     ON CONFLICT (order_no, seq) DO UPDATE SET status = excluded.status, \
       reason = excluded.reason, updated_at = now()";
 
