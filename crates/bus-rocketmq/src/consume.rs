@@ -11,6 +11,7 @@ use crate::{Shared, names};
 
 mod buffer;
 mod deliver;
+mod frames;
 mod health;
 mod members;
 mod progress;
@@ -19,7 +20,9 @@ mod session;
 
 use session::Session;
 
+pub(crate) use frames::Frame;
 pub(crate) use members::Members;
+pub(crate) use progress::Queue;
 
 /// One delivery is made ahead; the others wait as messages, so that batches grow under load.
 const DELIVERIES_AHEAD: usize = 1;

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use common::bus::{
     BODY_MAX_BYTES, Destination, IncomingMessage, OutgoingMessage, Position, PublishError,
+    Received, Subscription,
 };
 use rocketmq_model::common::message::message_ext::MessageExt;
 use rocketmq_model::common::message::message_property::MessagePropertyKey;
 use rocketmq_model::common::message::message_single::Message;
 use rocketmq_model::common::message::{MessageConst, STRING_HASH_SET};
 
+use crate::consume::{Frame, Queue};
 use crate::names::{self, Names};
 
 /// What RocketMQ can store of names and values of properties, in bytes, with room for its own.
@@ -112,7 +114,7 @@ pub(crate) fn from_wire(wire: &MessageExt, names: &Names) -> IncomingMessage {
         tag: get(MessageConst::PROPERTY_TAGS).unwrap_or_default().into(),
         key: get(MessageConst::PROPERTY_KEYS).unwrap_or_default().into(),
         body: wire.body().unwrap_or_default(),
-        properties,
+        properties: properties.into(),
         message_id: wire.msg_id().as_str().into(),
         broker_attempts: u32::try_from(wire.reconsume_times()).unwrap_or(0),
         born_at: at_millis(wire.born_timestamp()),
@@ -123,6 +125,48 @@ pub(crate) fn from_wire(wire: &MessageExt, names: &Names) -> IncomingMessage {
             offset: wire.queue_offset(),
         },
     }
+}
+
+/// A message as the broker stores it, as the port shows it.
+pub(crate) fn from_frame(
+    frame: &Frame,
+    queue: &Queue,
+    offset: i64,
+    names: &Names,
+    subscription: &Subscription,
+) -> IncomingMessage {
+    let origin = frame
+        .property(MessageConst::PROPERTY_RETRY_TOPIC)
+        .or_else(|| frame.property(MessageConst::PROPERTY_DLQ_ORIGIN_TOPIC))
+        .unwrap_or_else(|| frame.topic());
+    let origin = names.plain(origin);
+    let tag = frame.property(MessageConst::PROPERTY_TAGS).unwrap_or_default();
+    // Nearly all are of the topic and the tags that were subscribed to.
+    let topic = Some(&subscription.topic).filter(|topic| ***topic == *origin);
+    let known_tag = subscription.tags.iter().find(|known| ***known == *tag);
+    IncomingMessage {
+        topic: topic.cloned().unwrap_or_else(|| origin.into()),
+        tag: known_tag.cloned().unwrap_or_else(|| tag.into()),
+        key: frame.property(MessageConst::PROPERTY_KEYS).unwrap_or_default().into(),
+        body: frame.body(),
+        properties: Received::written(frame.properties(), is_system),
+        message_id: message_id(frame.store_host(), frame.physical_offset()),
+        broker_attempts: u32::try_from(frame.reconsume_times()).unwrap_or(0),
+        born_at: at_millis(frame.born_at_ms()),
+        stored_at: at_millis(frame.stored_at_ms()),
+        position: queue.position(offset),
+    }
+}
+
+/// As RocketMQ writes it: the broker's address and port, and the offset in its log, in hex.
+fn message_id(store_host: &[u8], physical_offset: i64) -> Arc<str> {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let bytes = store_host.iter().copied().chain(physical_offset.to_be_bytes());
+    let mut text = [0_u8; 32];
+    for (place, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        place.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+    std::str::from_utf8(&text).expect("digits are ASCII").into()
 }
 
 /// Whether the property is RocketMQ's own; those never start with a small letter, ours do.

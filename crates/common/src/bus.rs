@@ -15,8 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 pub mod conformance;
 pub mod memory;
+mod received;
 pub mod topology;
 
+pub use received::{Received, property_of};
 pub use topology::{Group, Mismatch, Topic, Topology};
 
 /// The largest body that is published, in bytes (RocketMQ's own default limit).
@@ -56,7 +58,7 @@ pub struct IncomingMessage {
     /// Empty when the producer set none.
     pub key: Arc<str>,
     pub body: Bytes,
-    pub properties: BTreeMap<String, String>,
+    pub properties: Received,
     /// The broker's id of this delivery's stored copy: another one after each retry.
     pub message_id: Arc<str>,
     /// How often the broker itself gave it back (`reconsumeTimes`); ours are in a property.

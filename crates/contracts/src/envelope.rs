@@ -84,23 +84,31 @@ impl Envelope {
     /// # Errors
     /// Names the property that is missing or malformed, or a version that this build can't read.
     pub fn read(properties: &BTreeMap<String, String>) -> Result<Option<Self>, ReadError> {
-        let schema_version = read_version(properties)?;
-        let Some(event_id) = parse(properties, properties::EVENT_ID, "a UUID")? else {
+        Self::find(|name| properties.get(name).map(String::as_str))
+    }
+
+    /// As [`Envelope::read`], wherever the properties are: `get` finds one by its name.
+    ///
+    /// # Errors
+    /// As [`Envelope::read`].
+    pub fn find<'p>(get: impl Fn(&str) -> Option<&'p str>) -> Result<Option<Self>, ReadError> {
+        let schema_version = read_version(&get)?;
+        let Some(event_id) = parse(&get, properties::EVENT_ID, "a UUID")? else {
             return Ok(None);
         };
         let required = ReadError::required;
-        let text = |name| properties.get(name).cloned();
+        let text = |name| get(name).map(str::to_owned);
         Ok(Some(Self {
             key: text(properties::KEYS).unwrap_or_default(),
             event_id,
             schema_version: schema_version.ok_or_else(|| required(properties::SCHEMA_VERSION))?,
-            aggregate_version: parse(properties, properties::AGGREGATE_VERSION, "an integer")?
+            aggregate_version: parse(&get, properties::AGGREGATE_VERSION, "an integer")?
                 .unwrap_or_default(),
-            occurred_at: parse(properties, properties::OCCURRED_AT, "an RFC 3339 time")?
+            occurred_at: parse(&get, properties::OCCURRED_AT, "an RFC 3339 time")?
                 .map(|time: DateTime<chrono::FixedOffset>| time.with_timezone(&Utc))
                 .ok_or_else(|| required(properties::OCCURRED_AT))?,
             producer: text(properties::PRODUCER).unwrap_or_default(),
-            causation_id: parse(properties, properties::CAUSATION_ID, "a UUID")?,
+            causation_id: parse(&get, properties::CAUSATION_ID, "a UUID")?,
             traceparent: text(properties::TRACEPARENT),
         }))
     }
@@ -120,8 +128,8 @@ pub fn newest_read_version() -> u32 {
     NEWEST_READ_VERSION
 }
 
-fn read_version(properties: &BTreeMap<String, String>) -> Result<Option<u32>, ReadError> {
-    let version = parse(properties, properties::SCHEMA_VERSION, "a version number")?;
+fn read_version<'p>(get: &impl Fn(&str) -> Option<&'p str>) -> Result<Option<u32>, ReadError> {
+    let version = parse(get, properties::SCHEMA_VERSION, "a version number")?;
     let newest = newest_read_version();
     match version {
         Some(unknown) if !(1..=newest).contains(&unknown) => {
@@ -132,16 +140,16 @@ fn read_version(properties: &BTreeMap<String, String>) -> Result<Option<u32>, Re
     }
 }
 
-fn parse<T: FromStr>(
-    properties: &BTreeMap<String, String>,
+fn parse<'p, T: FromStr>(
+    get: &impl Fn(&str) -> Option<&'p str>,
     name: &'static str,
     expected: &str,
 ) -> Result<Option<T>, ReadError> {
-    let Some(text) = properties.get(name) else {
+    let Some(text) = get(name) else {
         return Ok(None);
     };
     text.parse().map(Some).map_err(|_| {
-        let found = crate::read::mismatch(expected, &text.as_str().into());
+        let found = crate::read::mismatch(expected, &text.into());
         found.under(name)
     })
 }

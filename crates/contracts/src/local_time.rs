@@ -72,15 +72,15 @@ fn parse(text: &str) -> Option<DateTime<Utc>> {
         return Some(time.and_utc());
     }
     if after_minutes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b':' | b'.')) {
-        let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok()?;
-        return Some(time.and_utc());
+        return Some(text.parse::<NaiveDateTime>().ok()?.and_utc());
     }
     Some(DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc))
 }
 
 impl fmt::Display for LocalTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.format("%Y-%m-%dT%H:%M:%S%.f").fmt(f)
+        // ISO 8601, with as many groups of three decimals as it takes.
+        fmt::Debug::fmt(&self.0.naive_utc(), f)
     }
 }
 

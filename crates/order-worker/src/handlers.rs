@@ -84,7 +84,7 @@ pub(crate) fn envelope_of<B: Body>(
     incoming: &IncomingMessage,
     body: &B,
 ) -> Result<(Uuid, Option<Arc<str>>), Unreadable> {
-    let envelope = Envelope::read(&incoming.properties)
+    let envelope = Envelope::find(|name| incoming.properties.text(name))
         .map_err(|error| Unreadable(error.to_string()))?
         .unwrap_or_else(|| Envelope::derived(&incoming.topic, body, &incoming.body));
     Ok((envelope.event_id, envelope.traceparent.map(Into::into)))

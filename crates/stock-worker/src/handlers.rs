@@ -95,7 +95,8 @@ struct Opened<B> {
 fn open<B: Body>(incoming: &IncomingMessage) -> Result<Opened<B>, Unreadable> {
     let unreadable = |error: &dyn fmt::Display| Unreadable(error.to_string());
     let tag: Tag = incoming.tag.parse().map_err(|error| unreadable(&error))?;
-    let envelope = Envelope::read(&incoming.properties).map_err(|error| unreadable(&error))?;
+    let envelope = Envelope::find(|name| incoming.properties.text(name))
+        .map_err(|error| unreadable(&error))?;
     let body = B::read(tag, &incoming.body).map_err(|error| unreadable(&error))?;
     let envelope =
         envelope.unwrap_or_else(|| Envelope::derived(&incoming.topic, &body, &incoming.body));

@@ -1,6 +1,6 @@
 //! Hears every message on the topics, in groups of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use common::bus::{
@@ -101,7 +101,7 @@ fn again(message: &IncomingMessage) -> OutgoingMessage {
         tag: message.tag.clone(),
         key: message.key.clone(),
         body: message.body.clone(),
-        properties: message.properties.clone(),
+        properties: BTreeMap::clone(&message.properties),
         delay: None,
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use common::bus::IncomingMessage;
+use common::bus::{IncomingMessage, Subscription};
 use rocketmq_client_rust::PullResult;
 use tokio::sync::watch;
 
+use super::frames::Frame;
 use super::progress::Queue;
 use crate::message;
 use crate::names::Names;
@@ -17,17 +18,29 @@ use crate::names::Names;
 pub(super) struct Pulled {
     pub(super) queue: Arc<Queue>,
     pub(super) offset: i64,
-    pub(super) found: Arc<PullResult>,
-    /// Its place in `found`.
-    pub(super) place: usize,
+    pub(super) stored: Stored,
     /// How often it was delivered and given back.
     pub(super) given_back: u32,
 }
 
+/// A message before it is translated.
+pub(super) enum Stored {
+    Frame(Frame),
+    /// Read by the client: its place in what a pull found.
+    Found(Arc<PullResult>, usize),
+}
+
 impl Pulled {
-    pub(super) fn message(&self, names: &Names) -> IncomingMessage {
-        let found = self.found.msg_found_list().unwrap_or_default();
-        let mut message = message::from_wire(&found[self.place], names);
+    pub(super) fn message(&self, names: &Names, subscription: &Subscription) -> IncomingMessage {
+        let mut message = match &self.stored {
+            Stored::Frame(frame) => {
+                message::from_frame(frame, &self.queue, self.offset, names, subscription)
+            }
+            Stored::Found(found, place) => {
+                let found = found.msg_found_list().unwrap_or_default();
+                message::from_wire(&found[*place], names)
+            }
+        };
         message.broker_attempts += self.given_back;
         message
     }

@@ -14,7 +14,10 @@ pub(super) async fn deliver(member: Arc<Member>, deliveries: mpsc::Sender<Delive
         let Ok(permit) = Arc::clone(&member.in_flight).acquire_owned().await else { return };
         let Ok(slot) = deliveries.reserve().await else { return };
         let batch = member.buffer.take(member.subscription.batch_max).await;
-        let messages = batch.iter().map(|pulled| pulled.message(&member.names)).collect();
+        let messages = batch
+            .iter()
+            .map(|pulled| pulled.message(&member.names, &member.subscription))
+            .collect();
         let (delivery, acked) = Delivery::new(messages);
         let member = Arc::clone(&member);
         tokio::spawn(async move {

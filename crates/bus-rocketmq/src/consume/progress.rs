@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use common::bus::Position;
 use rocketmq_model::common::message::message_queue::MessageQueue;
 
 /// A queue's progress has not been stored yet, or who knows.
 const NEVER: i64 = -1;
 
 /// One queue that this member has been given.
-pub(super) struct Queue {
+pub(crate) struct Queue {
     pub(super) name: MessageQueue,
+    broker: Arc<str>,
     progress: Mutex<Progress>,
     /// Another member has it now: what we hold of it is not ours any more.
     revoked: AtomicBool,
@@ -28,11 +30,17 @@ struct Progress {
 impl Queue {
     pub(super) fn new(name: MessageQueue) -> Self {
         Self {
+            broker: Arc::from(name.broker_name().as_str()),
             name,
             progress: Mutex::default(),
             revoked: AtomicBool::new(false),
             stored: AtomicI64::new(NEVER),
         }
+    }
+
+    /// Where the message with this offset lies.
+    pub(crate) fn position(&self, offset: i64) -> Position {
+        Position { broker: self.broker.clone(), queue: self.name.queue_id(), offset }
     }
 
     /// Starts at an offset that the broker has stored for the group.

@@ -8,10 +8,12 @@ use std::time::Duration;
 use rocketmq_client_rust::{
     DefaultMQPullConsumer as PullConsumer, MessageSelector, PullOptions, PullResult, PullStatus,
 };
+use rocketmq_model::common::message::MessageConst;
 use tokio_util::sync::CancellationToken;
 
 use super::Backoff;
-use super::buffer::Pulled;
+use super::buffer::{Pulled, Stored};
+use super::frames::Packer;
 use super::progress::Queue;
 use super::session::Member;
 use crate::errors;
@@ -44,7 +46,7 @@ async fn pull_for_ever(member: &Member, queue: &Arc<Queue>, stop: &CancellationT
             Ok(result) => {
                 backoff.reset();
                 member.health.pulled();
-                offset = take_in(member, queue, offset, result);
+                offset = take_in(member, &now.packer, queue, offset, result);
             }
             Err(problem) => {
                 tracing::debug!(queue = %queue.name, offset, problem, "can't pull; trying again");
@@ -95,23 +97,50 @@ async fn pull_once(
 }
 
 /// Puts what a pull brought into the buffer; returns the offset to go on from.
-fn take_in(member: &Member, queue: &Arc<Queue>, offset: i64, result: PullResult) -> i64 {
+fn take_in(
+    member: &Member,
+    packer: &Packer,
+    queue: &Arc<Queue>,
+    offset: i64,
+    result: PullResult,
+) -> i64 {
     let next = i64::try_from(result.next_begin_offset()).unwrap_or(offset);
     if *result.pull_status() == PullStatus::OffsetIllegal {
         tracing::warn!(queue = %queue.name, offset, next, "the broker corrected the offset");
     }
-    // The broker filters by hash of the tag; the client has dropped what only looked alike.
-    let found = Arc::new(result);
-    let messages = found.msg_found_list().unwrap_or_default();
-    queue.pulled(messages.iter().map(|wire| wire.queue_offset()), next);
-    if !messages.is_empty() {
-        member.buffer.push(messages.iter().enumerate().map(|(place, wire)| Pulled {
+    let found = stored(member, packer, queue, result);
+    queue.pulled(found.iter().map(|(offset, _)| *offset), next);
+    if !found.is_empty() {
+        member.buffer.push(found.into_iter().map(|(offset, stored)| Pulled {
             queue: Arc::clone(queue),
-            offset: wire.queue_offset(),
-            found: Arc::clone(&found),
-            place,
+            offset,
+            stored,
             given_back: 0,
         }));
     }
     next
+}
+
+/// The messages that are for us, each with its offset: the broker filters by hash of the tag, so some
+/// may only have looked alike. The client has dropped such of those that it has read.
+fn stored(
+    member: &Member,
+    packer: &Packer,
+    queue: &Queue,
+    result: PullResult,
+) -> Vec<(i64, Stored)> {
+    let messages = result.msg_found_list().unwrap_or_default();
+    if let [packed] = messages
+        && let Some(frames) = packer.unpack(packed)
+    {
+        let topic = queue.name.topic_str();
+        let wanted = frames.into_iter().filter(|frame| {
+            member.wants(topic, frame.property(MessageConst::PROPERTY_TAGS).unwrap_or_default())
+        });
+        return wanted.map(|frame| (frame.offset(), Stored::Frame(frame))).collect();
+    }
+    let offsets: Vec<i64> = messages.iter().map(|wire| wire.queue_offset()).collect();
+    let result = Arc::new(result);
+    let found = |(place, offset)| (offset, Stored::Found(Arc::clone(&result), place));
+    offsets.into_iter().enumerate().map(found).collect()
 }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::Backoff;
 use super::buffer::Buffer;
 use super::deliver::deliver;
+use super::frames::Packer;
 use super::health::Health;
 use super::members::{self, Queues, Shares};
 use super::progress::Queue;
@@ -68,6 +69,7 @@ pub(super) struct Member {
 /// One connection of a member to the group.
 pub(super) struct Client {
     pub(super) consumer: PullConsumer,
+    pub(super) packer: Arc<Packer>,
     /// The end of its client id; the client puts its address before it.
     pub(super) instance: String,
 }
@@ -202,9 +204,8 @@ impl Session {
             .consumer_group(names.group(&self.subscription.group))
             .broker_suspend_max_time(suspend)
             .consumer_timeout_when_suspend(suspend * 2);
-        if let Some(signer) = host::signer(config) {
-            builder = builder.rpc_hook(signer);
-        }
+        let packer = Arc::new(Packer::new(&self.subscription, host::signer(config)));
+        builder = builder.rpc_hook(packer.clone());
         let consumer = builder.build().map_err(|error| errors::describe(&error))?;
         // Before the start: registering later starts pull tasks of the client's own (1.0.0).
         for topic in self.topics() {
@@ -212,7 +213,7 @@ impl Session {
             registering.await.map_err(|error| errors::describe(&error))?;
         }
         Box::pin(consumer.start()).await.map_err(|error| errors::describe(&error))?;
-        Ok(Client { consumer, instance })
+        Ok(Client { consumer, packer, instance })
     }
 
     fn topics(&self) -> [String; 2] {
@@ -308,6 +309,12 @@ impl Member {
 
     pub(super) fn tags(&self, topic: &str) -> &str {
         if topic == self.retry_topic { ALL_TAGS } else { &self.tag_expression }
+    }
+
+    /// Whether a message of the topic with this tag is for us.
+    pub(super) fn wants(&self, topic: &str, tag: &str) -> bool {
+        let tags = &self.subscription.tags;
+        topic == self.retry_topic || tags.is_empty() || tags.iter().any(|wanted| **wanted == *tag)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Messages that could not be decided: tried again later, or dead-lettered, with the cause.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use contracts::properties as names;
@@ -77,7 +78,7 @@ impl GiveBack {
             }
             Attempt::Never { number } => (number, Destination::Dead { group, topic }, None),
         };
-        let mut properties = self.incoming.properties.clone();
+        let mut properties = BTreeMap::clone(&self.incoming.properties);
         properties.insert(names::ATTEMPT.to_owned(), number.to_string());
         let causes = match properties.get(names::ERROR) {
             Some(earlier) => format!("{number}: {}\n{earlier}", self.cause),
@@ -125,7 +126,7 @@ mod tests {
             tag: "A".into(),
             key: "k".into(),
             body: bytes::Bytes::from_static(b"{}"),
-            properties,
+            properties: properties.into(),
             message_id: "m".into(),
             broker_attempts: 0,
             born_at: chrono::DateTime::UNIX_EPOCH,

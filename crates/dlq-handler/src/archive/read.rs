@@ -44,7 +44,7 @@ fn dead_letter(incoming: &IncomingMessage) -> DeadLetter {
         key: storable(&incoming.key),
         order_no: order_no(incoming),
         body: incoming.body.clone(),
-        properties: properties.clone(),
+        properties: BTreeMap::clone(properties),
         death: death(incoming),
     }
 }

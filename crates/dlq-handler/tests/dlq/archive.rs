@@ -93,7 +93,7 @@ async fn a_dead_letter_keeps_the_causes_of_all_its_attempts() {
         tag: first.tag.clone(),
         key: first.key.clone(),
         body: first.body.clone(),
-        properties: without(without(first.clone(), names::ATTEMPT), names::ERROR).properties,
+        properties: without(without(first.clone(), names::ATTEMPT), names::ERROR).properties.into(),
         message_id: "m".into(),
         broker_attempts: 0,
         born_at: clock::now(),
@@ -108,7 +108,7 @@ async fn a_dead_letter_keeps_the_causes_of_all_its_attempts() {
         if back.is_dead() {
             stage.publish(message).await;
         } else {
-            incoming.properties = message.properties;
+            incoming.properties = message.properties.into();
         }
     }
     let letters = stage.archived(1).await;

@@ -106,7 +106,7 @@ async fn what_dies_again_comes_back_to_its_own_dead_letter() {
 }
 
 fn again(replayed: &IncomingMessage, error: &str) -> OutgoingMessage {
-    let mut properties = replayed.properties.clone();
+    let mut properties = BTreeMap::clone(&replayed.properties);
     properties.insert(names::ATTEMPT.to_owned(), "1".to_owned());
     properties.insert(names::ERROR.to_owned(), error.to_owned());
     message(GROUP, &replayed.key, replayed.body.clone(), properties)
@@ -141,7 +141,7 @@ async fn a_replay_that_the_broker_refuses_for_good_has_failed() {
         tag: "ORDER_CREATED".into(),
         key: "A1".into(),
         body: Bytes::from_static(b"{}"),
-        properties: BTreeMap::new(),
+        properties: BTreeMap::new().into(),
         message_id: "m".into(),
         broker_attempts: 16,
         born_at: clock::now(),

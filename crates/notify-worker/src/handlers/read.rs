@@ -21,7 +21,7 @@ pub(super) fn incoming(
     channel: Channel,
 ) -> Result<Incoming, ReadError> {
     let message = NotificationMessage::read(channel.tag(), &incoming.body)?;
-    let envelope = match Envelope::read(&incoming.properties)? {
+    let envelope = match Envelope::find(|name| incoming.properties.text(name))? {
         Some(envelope) => envelope,
         None => Envelope::derived(&incoming.topic, &message, &incoming.body),
     };

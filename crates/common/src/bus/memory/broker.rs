@@ -317,7 +317,7 @@ fn incoming(message: &OutgoingMessage, number: i64) -> IncomingMessage {
         tag: Arc::clone(&message.tag),
         key: Arc::clone(&message.key),
         body: message.body.clone(),
-        properties,
+        properties: properties.into(),
         message_id: format!("memory-{number}").into(),
         broker_attempts: 0,
         born_at: now,

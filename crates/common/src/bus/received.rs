@@ -1,0 +1,144 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+
+/// What RocketMQ ends a property's name and its value with.
+const NAME_END: char = '\u{1}';
+const VALUE_END: char = '\u{2}';
+
+/// The user properties of a delivered message: a map, made when somebody asks for more than one
+/// of them by [`Received::text`].
+#[derive(Clone, Default)]
+pub struct Received {
+    /// As they came, and whether a name is the bus's own.
+    text: Option<(Bytes, fn(&str) -> bool)>,
+    map: OnceLock<BTreeMap<String, String>>,
+}
+
+impl Received {
+    /// The properties as RocketMQ writes them: name, U+0001, value, U+0002, and so on. What
+    /// `is_hidden` says of a name, there is no such property.
+    pub fn written(text: Bytes, is_hidden: fn(&str) -> bool) -> Self {
+        match std::str::from_utf8(&text) {
+            Ok(_) => Self { text: Some((text, is_hidden)), map: OnceLock::new() },
+            Err(_) => {
+                let lossy = String::from_utf8_lossy(&text).into_owned();
+                Self { text: Some((lossy.into(), is_hidden)), map: OnceLock::new() }
+            }
+        }
+    }
+
+    /// One property's value.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match (self.map.get(), &self.text) {
+            (None, Some((text, is_hidden))) if !is_hidden(name) => property_of(as_str(text), name),
+            _ => self.get(name).map(String::as_str),
+        }
+    }
+}
+
+/// One property's value, of all as RocketMQ writes them.
+pub fn property_of<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    properties_of(text).find(|(found, _)| *found == name).map(|(_, value)| value)
+}
+
+fn properties_of(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let properties = text.split(VALUE_END).filter_map(|property| property.split_once(NAME_END));
+    properties.filter(|(name, value)| !name.is_empty() && !value.is_empty())
+}
+
+fn as_str(text: &Bytes) -> &str {
+    std::str::from_utf8(text).expect("it was looked at when it came")
+}
+
+impl Deref for Received {
+    type Target = BTreeMap<String, String>;
+
+    fn deref(&self) -> &Self::Target {
+        self.map.get_or_init(|| match &self.text {
+            Some((text, is_hidden)) => properties_of(as_str(text))
+                .filter(|(name, _)| !is_hidden(name))
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            None => BTreeMap::new(),
+        })
+    }
+}
+
+impl DerefMut for Received {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        let _ = &**self;
+        self.map.get_mut().expect("it has just been made")
+    }
+}
+
+impl From<BTreeMap<String, String>> for Received {
+    fn from(map: BTreeMap<String, String>) -> Self {
+        Self { text: None, map: map.into() }
+    }
+}
+
+impl FromIterator<(String, String)> for Received {
+    fn from_iter<All: IntoIterator<Item = (String, String)>>(all: All) -> Self {
+        BTreeMap::from_iter(all).into()
+    }
+}
+
+impl PartialEq for Received {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Received {}
+
+impl PartialEq<BTreeMap<String, String>> for Received {
+    fn eq(&self, other: &BTreeMap<String, String>) -> bool {
+        **self == *other
+    }
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn received() -> Received {
+        let text = "KEYS\u{1}k\u{2}eventId\u{1}7\u{2}empty\u{1}\u{2}odd\u{2}producer\u{1}w=1\u{2}";
+        Received::written(Bytes::from_static(text.as_bytes()), |name| name == "KEYS")
+    }
+
+    #[test]
+    fn properties_are_found_one_by_one_and_as_a_map() {
+        let map = BTreeMap::from([("eventId", "7"), ("producer", "w=1")]);
+        let map: BTreeMap<String, String> =
+            map.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        for name in ["KEYS", "eventId", "empty", "odd", "producer", "event", ""] {
+            let expected = map.get(name).map(String::as_str);
+            assert_eq!(received().text(name), expected, "{name:?}");
+        }
+        assert_eq!(received(), map);
+        assert_eq!(received(), Received::from(map));
+    }
+
+    #[test]
+    fn a_changed_property_is_changed_for_all() {
+        let mut received = received();
+        received.insert("eventId".to_owned(), "8".to_owned());
+        assert_eq!((received.text("eventId"), received.text("producer")), (Some("8"), Some("w=1")));
+    }
+
+    #[test]
+    fn what_is_no_text_is_replaced() {
+        let received = Received::written(Bytes::from_static(b"a\x01\xff\x02"), |_| false);
+        assert_eq!(received.text("a"), Some("\u{fffd}"));
+    }
+}
