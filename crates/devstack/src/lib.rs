@@ -4,6 +4,7 @@
 //! the workers as child processes. Everything that it started dies with this process, however it
 //! ends: see [`guard`].
 
+mod allocator;
 pub mod build;
 pub mod chaos;
 pub mod command;

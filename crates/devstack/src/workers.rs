@@ -13,7 +13,7 @@ use crate::run_dir::RunDir;
 use crate::servers::Servers;
 use crate::tokens::Tokens;
 use crate::worker_config::{self, Surroundings};
-use crate::{Console, Error, command, http, ports};
+use crate::{Console, Error, allocator, command, http, ports};
 
 const READY_MAX: Duration = Duration::from_secs(60);
 /// Longer than a worker's own limit of its drain.
@@ -233,6 +233,9 @@ async fn start_worker(
         spec = spec.arguments(["--set".to_owned(), format!("{key}={value}")]);
     }
     spec.stop_max = STOP_MAX;
+    if let Some(library) = allocator::jemalloc() {
+        spec.environment.push((allocator::VARIABLE.to_owned(), library.into()));
+    }
     if context.can_die {
         spec.environment.push((CRASH_VARIABLE.to_owned(), directory.clone().into()));
     }

@@ -26,8 +26,8 @@ pub enum Key {
     /// An order that may not be there yet: what makes two creations the same.
     Creation {
         session_id: SessionId,
-        caller: String,
-        idempotency_key: String,
+        caller: Arc<str>,
+        idempotency_key: Arc<str>,
     },
 }
 
@@ -120,7 +120,7 @@ impl Aggregate for Orders {
             let number = match key {
                 Key::Order(order_no) => Some(order_no.clone()),
                 Key::Creation { session_id, caller, idempotency_key } => by_creation
-                    .get(&(*session_id, caller.clone(), idempotency_key.clone()))
+                    .get(&(*session_id, caller.to_string(), idempotency_key.to_string()))
                     .cloned()
                     .or_else(|| taken_number(messages, &by_number)),
             };

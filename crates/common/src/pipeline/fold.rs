@@ -35,6 +35,15 @@ pub(super) struct Folded<A: Aggregate> {
     pub(super) is_guessed: bool,
 }
 
+impl<A: Aggregate> Folded<A> {
+    /// Whether writing it shows that its base was right, and that none of its events was known:
+    /// its state is written, and the entry of each event.
+    pub(super) fn shows_its_base(&self) -> bool {
+        let undecided = |answer: &Answer<_>| matches!(answer, Answer::Undecided(_));
+        self.change.next.is_some() && !self.answers.iter().any(undecided)
+    }
+}
+
 /// Decides `items` one after the other, each on the state the last one left: one change, and one
 /// answer for each item.
 pub(super) fn fold<A: Aggregate>(
@@ -55,7 +64,7 @@ pub(super) fn fold<A: Aggregate>(
     };
     let mut seen = HashSet::new();
     let mut answers = Vec::with_capacity(items.len());
-    let name: Arc<str> = key.to_string().into();
+    let mut name: Option<Arc<str>> = None;
     for (item, gate) in items {
         let event = item.event_id();
         if event.is_some_and(|id| known.contains(&id) || seen.contains(&id)) {
@@ -74,7 +83,8 @@ pub(super) fn fold<A: Aggregate>(
         let (reply, outcome) = take(aggregate, &mut change, decision, item, facts);
         if let Some(event_id) = event {
             seen.insert(event_id);
-            change.entries.push(Entry { event_id, key: name.clone(), outcome });
+            let name = name.get_or_insert_with(|| key.to_string().into()).clone();
+            change.entries.push(Entry { event_id, key: name, outcome });
         }
         answers.push(Answer::Decided(reply));
     }

@@ -188,8 +188,7 @@ impl<A: Aggregate> Pipeline<A> {
         let mut answers = HashMap::with_capacity(folded.len());
         let mut done = Vec::new();
         for folded in folded {
-            // Only what is written shows whether its base was right.
-            if folded.is_guessed && folded.change.next.is_none() {
+            if folded.is_guessed && !folded.shows_its_base() {
                 progress.look_up.insert(folded.change.key);
             } else if folded.change.is_empty() {
                 done.push(folded);

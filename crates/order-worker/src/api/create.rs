@@ -69,8 +69,8 @@ pub(super) async fn create(
     let new = order_of(&api, request, caller.name(), idempotency_key)?;
     let key = Key::Creation {
         session_id: new.session_id,
-        caller: new.caller.clone(),
-        idempotency_key: new.idempotency_key.clone(),
+        caller: new.caller.as_str().into(),
+        idempotency_key: new.idempotency_key.as_str().into(),
     };
     let wait = wait.at_most(api.request_timeout);
     // Taken before there is anything to miss.

@@ -43,8 +43,8 @@ pub(super) fn decode(incoming: &IncomingMessage) -> Result<Decoded<Key, Message>
     new.request_hash = request_hash(&new);
     let key = Key::Creation {
         session_id,
-        caller: new.caller.clone(),
-        idempotency_key: new.idempotency_key.clone(),
+        caller: new.caller.as_str().into(),
+        idempotency_key: new.idempotency_key.as_str().into(),
     };
     decoded(incoming, &body, key, Message::Create(new))
 }

@@ -87,8 +87,8 @@ pub(super) async fn load(
         for (key, _) in creations {
             if let Key::Creation { session_id, caller, idempotency_key } = key {
                 sessions.push(session_id.get());
-                callers.push(caller.as_str());
-                idempotency_keys.push(idempotency_key.as_str());
+                callers.push(&**caller);
+                idempotency_keys.push(&**idempotency_key);
             }
         }
         let candidates: Vec<&str> = creations.iter().map(|(_, number)| number.as_str()).collect();
