@@ -13,28 +13,36 @@ const VALUE_END: char = '\u{2}';
 /// of them by [`Received::text`].
 #[derive(Clone, Default)]
 pub struct Received {
-    /// As they came, and whether a name is the bus's own.
-    text: Option<(Bytes, fn(&str) -> bool)>,
+    written: Option<Written>,
     map: OnceLock<BTreeMap<String, String>>,
+}
+
+/// Properties as they came.
+#[derive(Clone)]
+struct Written {
+    /// Valid UTF-8.
+    text: Bytes,
+    /// Whether a name is the bus's own.
+    is_hidden: fn(&str) -> bool,
 }
 
 impl Received {
     /// The properties as RocketMQ writes them: name, U+0001, value, U+0002, and so on. What
     /// `is_hidden` says of a name, there is no such property.
     pub fn written(text: Bytes, is_hidden: fn(&str) -> bool) -> Self {
-        match std::str::from_utf8(&text) {
-            Ok(_) => Self { text: Some((text, is_hidden)), map: OnceLock::new() },
-            Err(_) => {
-                let lossy = String::from_utf8_lossy(&text).into_owned();
-                Self { text: Some((lossy.into(), is_hidden)), map: OnceLock::new() }
-            }
-        }
+        let text = match std::str::from_utf8(&text) {
+            Ok(_) => text,
+            Err(_) => String::from_utf8_lossy(&text).into_owned().into(),
+        };
+        Self { written: Some(Written { text, is_hidden }), map: OnceLock::new() }
     }
 
     /// One property's value.
     pub fn text(&self, name: &str) -> Option<&str> {
-        match (self.map.get(), &self.text) {
-            (None, Some((text, is_hidden))) if !is_hidden(name) => property_of(as_str(text), name),
+        match (self.map.get(), &self.written) {
+            (None, Some(written)) if !(written.is_hidden)(name) => {
+                property_of(written.as_str(), name)
+            }
             _ => self.get(name).map(String::as_str),
         }
     }
@@ -50,17 +58,19 @@ fn properties_of(text: &str) -> impl Iterator<Item = (&str, &str)> {
     properties.filter(|(name, value)| !name.is_empty() && !value.is_empty())
 }
 
-fn as_str(text: &Bytes) -> &str {
-    std::str::from_utf8(text).expect("it was looked at when it came")
+impl Written {
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text).expect("it was looked at when it came")
+    }
 }
 
 impl Deref for Received {
     type Target = BTreeMap<String, String>;
 
     fn deref(&self) -> &Self::Target {
-        self.map.get_or_init(|| match &self.text {
-            Some((text, is_hidden)) => properties_of(as_str(text))
-                .filter(|(name, _)| !is_hidden(name))
+        self.map.get_or_init(|| match &self.written {
+            Some(written) => properties_of(written.as_str())
+                .filter(|(name, _)| !(written.is_hidden)(name))
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
             None => BTreeMap::new(),
@@ -77,7 +87,7 @@ impl DerefMut for Received {
 
 impl From<BTreeMap<String, String>> for Received {
     fn from(map: BTreeMap<String, String>) -> Self {
-        Self { text: None, map: map.into() }
+        Self { written: None, map: map.into() }
     }
 }
 
