@@ -9,8 +9,8 @@ use bytes::Bytes;
 const NAME_END: char = '\u{1}';
 const VALUE_END: char = '\u{2}';
 
-/// The user properties of a delivered message: a map, made when somebody asks for more than one
-/// of them by [`Received::text`].
+/// The user properties of a delivered message: read one by one with [`Received::text`], or all as a
+/// map, which is made when it is used first.
 #[derive(Clone, Default)]
 pub struct Received {
     written: Option<Written>,
@@ -48,9 +48,10 @@ impl Received {
     }
 }
 
-/// One property's value, of all as RocketMQ writes them.
+/// One property's value, of all as RocketMQ writes them; of one that is there twice the last, as in
+/// the map.
 pub fn property_of<'t>(text: &'t str, name: &str) -> Option<&'t str> {
-    properties_of(text).find(|(found, _)| *found == name).map(|(_, value)| value)
+    properties_of(text).filter(|(found, _)| *found == name).last().map(|(_, value)| value)
 }
 
 fn properties_of(text: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -137,6 +138,14 @@ mod tests {
         }
         assert_eq!(received(), map);
         assert_eq!(received(), Received::from(map));
+    }
+
+    #[test]
+    fn of_a_property_that_is_there_twice_the_last_one_counts() {
+        let text = Bytes::from_static(b"a\x011\x02b\x012\x02a\x013\x02");
+        let received = Received::written(text, |_| false);
+        assert_eq!(received.text("a"), Some("3"));
+        assert_eq!(received["a"], "3");
     }
 
     #[test]
