@@ -1,7 +1,8 @@
 //! The allocator that the workers run on.
 //!
-//! They make many small objects and drop them in other threads. jemalloc takes a sixth less of their
-//! time for that than glibc does; Redis brings it along on Debian, and the images have it, too.
+//! They make many small objects and drop them in other threads. On jemalloc order-worker took a tenth
+//! less time than on glibc (docs/performance.md); Redis brings it along on Debian, and the images have
+//! it, too.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! What a pull brings, as the broker stores it: read here, without the client's maps.
 //!
-//! The client decodes each message into maps of strings of its own, for which it takes longer than
-//! the workers do for the message. So a hook packs an answer's frames into the body of one message,
+//! The client decodes each message into maps of strings of its own, which takes longer than all that
+//! the workers read of it. So a hook packs an answer's frames into the body of one message,
 //! the way the client sees it, and they are unpacked where the pull ends. What is out of the
 //! ordinary (a compressed body, a batch inside a message, an address of IPv6) is left to the client.
 //!
