@@ -135,21 +135,22 @@ pub(crate) fn from_frame(
     names: &Names,
     subscription: &Subscription,
 ) -> IncomingMessage {
-    let origin = frame
-        .property(MessageConst::PROPERTY_RETRY_TOPIC)
-        .or_else(|| frame.property(MessageConst::PROPERTY_DLQ_ORIGIN_TOPIC))
+    let properties = frame.properties();
+    let origin = properties
+        .get(MessageConst::PROPERTY_RETRY_TOPIC)
+        .or_else(|| properties.get(MessageConst::PROPERTY_DLQ_ORIGIN_TOPIC))
         .unwrap_or_else(|| frame.topic());
     let origin = names.plain(origin);
-    let tag = frame.property(MessageConst::PROPERTY_TAGS).unwrap_or_default();
+    let tag = properties.get(MessageConst::PROPERTY_TAGS).unwrap_or_default();
     // Nearly all are of the topic and the tags that were subscribed to.
     let topic = Some(&subscription.topic).filter(|topic| ***topic == *origin);
     let known_tag = subscription.tags.iter().find(|known| ***known == *tag);
     IncomingMessage {
         topic: topic.cloned().unwrap_or_else(|| origin.into()),
         tag: known_tag.cloned().unwrap_or_else(|| tag.into()),
-        key: frame.property(MessageConst::PROPERTY_KEYS).unwrap_or_default().into(),
+        key: properties.get(MessageConst::PROPERTY_KEYS).unwrap_or_default().into(),
         body: frame.body(),
-        properties: Received::written(frame.properties(), is_system),
+        properties: Received::written(properties.clone(), is_system),
         message_id: message_id(frame.store_host(), frame.physical_offset()),
         broker_attempts: u32::try_from(frame.reconsume_times()).unwrap_or(0),
         born_at: at_millis(frame.born_at_ms()),

@@ -18,7 +18,7 @@ pub mod memory;
 mod received;
 pub mod topology;
 
-pub use received::{Received, property_of};
+pub use received::{Received, Written};
 pub use topology::{Group, Mismatch, Topic, Topology};
 
 /// The largest body that is published, in bytes (RocketMQ's own default limit).

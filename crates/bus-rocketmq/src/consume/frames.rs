@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use common::bus::Subscription;
+use common::bus::{Subscription, Written};
 use rocketmq_client_rust::ClientRpcHook;
 use rocketmq_error::SharedError;
 use rocketmq_model::common::message::MessageConst;
@@ -143,6 +143,7 @@ fn all_plain(mut bytes: &[u8]) -> bool {
 pub(crate) struct Frame {
     bytes: Bytes,
     parts: Parts,
+    properties: Written,
 }
 
 /// Where a frame's parts are.
@@ -157,7 +158,9 @@ impl Frame {
     fn split_off(bytes: &mut Bytes) -> Option<Self> {
         let size = usize::try_from(bytes.get(..4)?.get_i32()).ok()?;
         let parts = Self::parse(bytes.get(..size)?)?;
-        Some(Self { bytes: bytes.split_to(size), parts })
+        let bytes = bytes.split_to(size);
+        let properties = Written::new(bytes.slice(parts.properties.0..parts.properties.1));
+        Some(Self { bytes, parts, properties })
     }
 
     fn parse(frame: &[u8]) -> Option<Parts> {
@@ -214,20 +217,12 @@ impl Frame {
     }
 
     pub(crate) fn topic(&self) -> &str {
-        self.text(self.parts.topic)
-    }
-
-    /// Name, U+0001, value, U+0002, and so on.
-    pub(crate) fn properties(&self) -> Bytes {
-        self.bytes.slice(self.parts.properties.0..self.parts.properties.1)
-    }
-
-    pub(crate) fn property(&self, name: &str) -> Option<&str> {
-        common::bus::property_of(self.text(self.parts.properties), name)
-    }
-
-    fn text(&self, (from, to): (usize, usize)) -> &str {
+        let (from, to) = self.parts.topic;
         std::str::from_utf8(&self.bytes[from..to]).expect("it was looked at when it was split off")
+    }
+
+    pub(crate) fn properties(&self) -> &Written {
+        &self.properties
     }
 
     fn number(&self, at: usize) -> i64 {
@@ -293,10 +288,13 @@ mod tests {
         assert_eq!(unpacked.iter().map(Frame::offset).collect::<Vec<_>>(), [7, 9]);
         let first = &unpacked[0];
         assert_eq!((&*first.body(), first.topic()), (b"first".as_slice(), "TOPIC"));
-        assert_eq!((first.property("KEYS"), first.property("TAG")), (Some("k"), None));
+        assert_eq!(
+            (first.properties().get("KEYS"), first.properties().get("TAG")),
+            (Some("k"), None)
+        );
         assert_eq!((first.born_at_ms(), first.stored_at_ms()), (17, 19));
         assert_eq!((first.physical_offset(), first.reconsume_times()), (4_096, 2));
-        assert!(unpacked[1].body().is_empty() && unpacked[1].properties().is_empty());
+        assert!(unpacked[1].body().is_empty() && unpacked[1].properties().get("TAGS").is_none());
     }
 
     #[test]

@@ -135,7 +135,8 @@ fn stored(
     {
         let topic = queue.name.topic_str();
         let wanted = frames.into_iter().filter(|frame| {
-            member.wants(topic, frame.property(MessageConst::PROPERTY_TAGS).unwrap_or_default())
+            let tag = frame.properties().get(MessageConst::PROPERTY_TAGS);
+            member.wants(topic, tag.unwrap_or_default())
         });
         return wanted.map(|frame| (frame.offset(), Stored::Frame(frame))).collect();
     }
