@@ -33,7 +33,8 @@ pub struct RocketConfig {
     pub pull_suspend_ms: u64,
     /// How often progress is stored in the broker: what a crash repeats.
     pub commit_interval_ms: u64,
-    /// How often the group's members share the queues anew.
+    /// How often the group's members share the queues anew, when the broker does not say that the
+    /// group has changed.
     pub rebalance_interval_ms: u64,
     /// How long a delivery that was given back stays away.
     pub redelivery_delay_ms: u64,
@@ -43,7 +44,7 @@ pub struct RocketConfig {
     pub heartbeat_interval_ms: u32,
     /// Between attempts while the broker is away, at most.
     pub backoff_max_ms: u64,
-    /// Threads of the client's own runtime.
+    /// Threads of the client's own runtime. One is cheaper than two: less is handed over.
     pub client_threads: usize,
 }
 
@@ -81,17 +82,17 @@ impl Default for RocketConfig {
             access_key: None,
             secret_key: None,
             send_timeout_ms: 3_000,
-            send_batch_max: 128,
+            send_batch_max: 256,
             sends_in_flight_max: 8,
             pull_batch_max: 256,
             pull_suspend_ms: 1_000,
             commit_interval_ms: 1_000,
-            rebalance_interval_ms: 250,
+            rebalance_interval_ms: 1_000,
             redelivery_delay_ms: 500,
             request_timeout_ms: 3_000,
             heartbeat_interval_ms: 10_000,
             backoff_max_ms: 3_000,
-            client_threads: 2,
+            client_threads: 1,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::bus::{Bus, BusError, retry_topic};
 use crate::{backoff, metric};
 
 /// How often the broker is asked, with jitter.
-const INTERVAL: Duration = Duration::from_secs(2);
+const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Exports the lag of the sources' groups until `stop`; those that are added later, too.
 ///
