@@ -36,6 +36,7 @@ pub const MESSAGES_DEAD: &str = "boxoffice_messages_dead_total";
 pub const BATCH_MESSAGES: &str = "boxoffice_batch_messages";
 pub const BATCH_SECONDS: &str = "boxoffice_batch_seconds";
 pub const PIPELINE_PAUSES: &str = "boxoffice_pipeline_pauses_total";
+pub const PIPELINE_GUESSES: &str = "boxoffice_pipeline_guesses_total";
 pub const PIPELINE_MISSES: &str = "boxoffice_pipeline_misses_total";
 
 /// All metrics of this crate.
@@ -57,6 +58,7 @@ pub const ALL: &[Metric] = &[
     histogram(BATCH_MESSAGES, "Messages per batch, by consumer group"),
     histogram(BATCH_SECONDS, "Seconds from gathering a batch to acknowledging it, by group"),
     counter(PIPELINE_PAUSES, "Pauses because a dependency was away"),
+    counter(PIPELINE_GUESSES, "States that were guessed instead of looked up"),
     counter(PIPELINE_MISSES, "Changes decided again because their state had moved on"),
 ];
 

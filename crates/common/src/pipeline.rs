@@ -155,9 +155,8 @@ impl<'a, A: Aggregate> Load<'a, A> {
     }
 }
 
-/// A key with the state that it is likely to be in, and the messages that are to be decided on it.
+/// The state that a key is likely to be in, and the messages that are to be decided on it.
 pub struct Guess<'a, A: Aggregate> {
-    pub key: &'a A::Key,
     pub state: &'a A::State,
     pub messages: Vec<&'a A::Message>,
 }

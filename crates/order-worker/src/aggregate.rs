@@ -60,6 +60,8 @@ pub struct Orders {
     pub admission: Admission,
     /// Orders that are under way.
     pub recent: Recent<OrderNo, Order>,
+    /// Creations that are done: who asks again gets the order.
+    pub created: Recent<Key, ()>,
 }
 
 #[async_trait]
@@ -79,12 +81,16 @@ impl Aggregate for Orders {
             // What is refused is looked up: who lost the answer to a creation gets it again.
             Key::Creation { session_id, .. } => {
                 let one = matches!(messages, [Message::Create(_)]);
-                (one && self.sales.sells(*session_id)).then_some(None)
+                let is_new = one && self.sales.sells(*session_id) && !self.created.holds(key);
+                is_new.then_some(None)
             }
         }
     }
 
-    fn remember(&self, _key: Key, state: Self::State) {
+    fn remember(&self, key: Key, state: Self::State) {
+        if matches!(key, Key::Creation { .. }) && state.is_some() {
+            self.created.put(key, ());
+        }
         // Of an order that has ended nothing more is to be heard.
         if let Some(order) = state.filter(|order| !order.is_ended()) {
             self.recent.put(order.order_no.clone(), order);

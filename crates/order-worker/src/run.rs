@@ -84,6 +84,7 @@ pub async fn run_on(config: Config, life: Life, bus: Arc<dyn Bus>) -> Result<(),
         waiting: waiting.clone(),
         admission: admission.clone(),
         recent: Recent::new(config.pipeline.recent_max),
+        created: Recent::new(config.pipeline.recent_max),
     });
     let queue = Arc::new(LocalQueue::new(config.pipeline.queue_max));
     Pipeline::local(orders.clone(), LOCAL, queue.clone(), worker.runtime.clone())

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 
 use common::bus::OutgoingMessage;
+use common::metric;
 use contracts::{OrderStatus, Tag};
+use devstack::workers::Kind;
 use futures::future::join_all;
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::json;
 
 use crate::books::Books;
 use crate::messages::{new_order_no, order_create};
-use crate::orders::{paid, wanted};
+use crate::orders::{order_no, paid, wanted};
 use crate::stage::{BOX, FLOOR, Stage, USER_LIMIT};
 use crate::tap::{Tap, tags};
 use crate::wait::{LIMIT, until};
@@ -25,6 +27,9 @@ const NOT_SAID: [Tag; 6] = [
     Tag::StockSync,
 ];
 
+/// Not one of the small sale's.
+const REPEATING_BUYER: i64 = 9_000;
+
 /// As many as batches of one group are in hand at once.
 const SERVICES: usize = 4;
 
@@ -33,6 +38,12 @@ const SERVICES: usize = 4;
 /// its order. All of it backwards.
 pub(crate) async fn change_nothing(stage: &Stage, tap: &Tap) {
     let orders = small_sale(stage).await;
+    stage.until_quiet().await;
+    for kind in [Kind::Order, Kind::Stock] {
+        let guesses = stage.count(kind, metric::PIPELINE_GUESSES).await;
+        assert!(guesses > 0.0, "{kind:?} looks everything up");
+    }
+    a_repeated_request_is_no_wrong_guess(stage).await;
     stage.until_quiet().await;
     let said = tap.about(&orders);
     let expected: BTreeSet<Tag> = Tag::ALL.into_iter().filter(|t| !NOT_SAID.contains(t)).collect();
@@ -54,6 +65,27 @@ pub(crate) async fn change_nothing(stage: &Stage, tap: &Tap) {
     assert_eq!(stage.attempts_failed().await, failed, "a repeated message failed");
     // No event had two effects, not even two that say the same.
     stage.operator(&["audit", "--wait-quiet", "10"]).await;
+}
+
+/// A wrong guess would cost its whole batch a failed statement, and slow down others for a second.
+async fn a_repeated_request_is_no_wrong_guess(stage: &Stage) {
+    let guesses = || stage.count(Kind::Order, metric::PIPELINE_GUESSES);
+    let misses = || stage.count(Kind::Order, metric::PIPELINE_MISSES);
+    let order = wanted(REPEATING_BUYER, FLOOR, 1);
+    until("a creation is guessed", LIMIT, async || {
+        let key = common::testing::unique("again");
+        let (guesses_before, misses_before) = (guesses().await, misses().await);
+        let first = stage.orders.ask(&key, &order).await;
+        assert_eq!(first.0, StatusCode::ACCEPTED, "{}", first.1);
+        let was_guessed = guesses().await > guesses_before;
+        let (status, answer) = stage.orders.ask(&key, &order).await;
+        let was_missed = misses().await > misses_before;
+        stage.orders.cancel(&order_no(&first.1)).await;
+        assert_eq!((status, order_no(&answer)), (StatusCode::ACCEPTED, order_no(&first.1)));
+        assert!(!was_missed, "the repeated creation was a wrong guess");
+        was_guessed.then_some(()).ok_or_else(|| "it was looked up".to_owned())
+    })
+    .await;
 }
 
 fn without_envelope(message: OutgoingMessage) -> OutgoingMessage {

@@ -32,6 +32,11 @@ impl<Key: Hash + Eq, State> Recent<Key, State> {
         self.states().pop(key)
     }
 
+    /// Whether there is a state of this key.
+    pub fn holds(&self, key: &Key) -> bool {
+        self.states().contains(key)
+    }
+
     /// Keeps the state that was written.
     pub fn put(&self, key: Key, state: State) {
         self.states().put(key, state);
@@ -76,6 +81,7 @@ mod tests {
         for key in 1..=3 {
             recent.put(key, key * 10);
         }
+        assert_eq!([1, 2, 3].map(|key| recent.holds(&key)), [false, true, true]);
         assert_eq!([1, 2, 3, 3].map(|key| recent.take(&key)), [None, Some(20), Some(30), None]);
     }
 
