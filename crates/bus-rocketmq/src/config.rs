@@ -33,8 +33,7 @@ pub struct RocketConfig {
     pub pull_suspend_ms: u64,
     /// How often progress is stored in the broker: what a crash repeats.
     pub commit_interval_ms: u64,
-    /// How often the group's members share the queues anew, when the broker does not say that the
-    /// group has changed.
+    /// How often the group's members share the queues anew.
     pub rebalance_interval_ms: u64,
     /// How long a delivery that was given back stays away.
     pub redelivery_delay_ms: u64,
@@ -87,7 +86,7 @@ impl Default for RocketConfig {
             pull_batch_max: 256,
             pull_suspend_ms: 1_000,
             commit_interval_ms: 1_000,
-            rebalance_interval_ms: 1_000,
+            rebalance_interval_ms: 250,
             redelivery_delay_ms: 500,
             request_timeout_ms: 3_000,
             heartbeat_interval_ms: 10_000,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rocketmq_model::common::message::message_queue::MessageQueue;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::session::{Client, Member};
@@ -23,8 +23,6 @@ const JOINING_INTERVAL: Duration = Duration::from_millis(50);
 pub(super) struct Shares {
     member: Arc<Member>,
     topics: [String; 2],
-    /// Looking soon is worth while.
-    regrouped: Arc<Notify>,
     queues: Vec<Vec<MessageQueue>>,
     queues_read_at: Option<Instant>,
     /// The client that has introduced itself to the broker.
@@ -32,17 +30,15 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    pub(super) fn new(member: Arc<Member>, topics: [String; 2], regrouped: Arc<Notify>) -> Self {
-        let queues = Vec::new();
-        Self { member, topics, regrouped, queues, queues_read_at: None, introduced: None }
+    pub(super) fn new(member: Arc<Member>, topics: [String; 2]) -> Self {
+        Self { member, topics, queues: Vec::new(), queues_read_at: None, introduced: None }
     }
 
     /// Tells our queues again and again; while nobody answers they stay what they were.
     pub(super) async fn tell(mut self, shared: Arc<Shared>, ours: mpsc::Sender<Queues>) {
         let mut pause = JOINING_INTERVAL;
         loop {
-            // The time is up, or something is said: either way it is time to look.
-            let _ = tokio::time::timeout(pause, self.regrouped.notified()).await;
+            tokio::time::sleep(pause).await;
             match self.work_out(&shared).await {
                 Ok(answer) => {
                     self.member.health.looked();

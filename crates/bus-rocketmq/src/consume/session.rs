@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::bus::{Delivery, Subscription, retry_topic};
 use rocketmq_client_rust::{DefaultMQPullConsumer as PullConsumer, MessageQueueListener};
 use rocketmq_model::common::message::message_queue::MessageQueue;
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -41,8 +41,6 @@ pub(super) struct Session {
     name: String,
     /// How many clients it has had.
     turns: AtomicU32,
-    /// The broker said that the group has changed.
-    regrouped: Arc<Notify>,
 }
 
 /// What the tasks of a member share.
@@ -92,8 +90,7 @@ impl Session {
     ) -> Self {
         let unique = uuid::Uuid::now_v7().simple();
         let name = format!("{}-{}-{unique}", shared.instance, subscription.group);
-        let turns = AtomicU32::new(0);
-        Self { shared, subscription, stop, name, turns, regrouped: Arc::default() }
+        Self { shared, subscription, stop, name, turns: AtomicU32::new(0) }
     }
 
     pub(super) async fn run(self, deliveries: mpsc::Sender<Delivery>) {
@@ -105,7 +102,7 @@ impl Session {
         let Some(client) = joined else { return };
         let member = Arc::new(self.member(client));
         let (tell, shares) = mpsc::channel(1);
-        let telling = Shares::new(Arc::clone(&member), self.topics(), self.regrouped.clone());
+        let telling = Shares::new(Arc::clone(&member), self.topics());
         let telling = tokio::spawn(telling.tell(Arc::clone(&self.shared), tell));
         let delivering = tokio::spawn(deliver(Arc::clone(&member), deliveries.clone()));
         let mut owned = OwnedQueues::new();
@@ -212,8 +209,7 @@ impl Session {
         let consumer = builder.build().map_err(|error| errors::describe(&error))?;
         // Before the start: registering later starts pull tasks of the client's own (1.0.0).
         for topic in self.topics() {
-            let registering =
-                consumer.register_message_queue_listener(&topic, Regrouped(self.regrouped.clone()));
+            let registering = consumer.register_message_queue_listener(&topic, NoListener);
             registering.await.map_err(|error| errors::describe(&error))?;
         }
         Box::pin(consumer.start()).await.map_err(|error| errors::describe(&error))?;
@@ -341,17 +337,15 @@ fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Hears of changes in the group, of which the broker tells its members. The shares are worked out
-/// elsewhere, by looking: a word may be lost.
-struct Regrouped(Arc<Notify>);
+/// The client wants one to take part in the group; the shares are worked out elsewhere.
+struct NoListener;
 
-impl MessageQueueListener for Regrouped {
+impl MessageQueueListener for NoListener {
     fn message_queue_changed(
         &self,
         _topic: &str,
         _all: &HashSet<MessageQueue>,
         _assigned: &HashSet<MessageQueue>,
     ) {
-        self.0.notify_one();
     }
 }
