@@ -28,7 +28,7 @@ use crate::{Shared, errors, host};
 
 /// How often progress is stored again, though it has not changed: the broker may have lost it to
 /// another member's first commit.
-const DOUBT_INTERVAL: Duration = Duration::from_secs(60);
+const DOUBT_INTERVAL: Duration = Duration::from_secs(15);
 /// RocketMQ's tag expression for everything.
 const ALL_TAGS: &str = "*";
 
