@@ -69,7 +69,9 @@ pub(crate) async fn change_nothing(stage: &Stage, tap: &Tap) {
 
 /// A wrong guess would cost its whole batch a failed statement, and slow down others for a second.
 async fn a_repeated_request_is_no_wrong_guess(stage: &Stage) {
-    let guesses = || stage.count(Kind::Order, metric::PIPELINE_GUESSES);
+    // Requests, not what stock-worker says of them.
+    let of_requests = format!("{}{{group=\"order-local\"", metric::PIPELINE_GUESSES);
+    let guesses = || stage.count(Kind::Order, &of_requests);
     let misses = || stage.count(Kind::Order, metric::PIPELINE_MISSES);
     let order = wanted(REPEATING_BUYER, FLOOR, 1);
     until("a creation is guessed", LIMIT, async || {

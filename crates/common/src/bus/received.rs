@@ -11,7 +11,7 @@ const VALUE_END: u8 = 2;
 
 /// Properties as RocketMQ writes them: name, U+0001, value, U+0002, and so on. Where they are is found
 /// once, when they come.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Written {
     /// Valid UTF-8.
     text: Bytes,

@@ -27,7 +27,8 @@ impl<A: Aggregate> Pipeline<A> {
             .collect();
         let guesses = self.guess(progress, &requested);
         let (guessed, asked) = split(requested, &guesses);
-        metrics::counter!(metric::PIPELINE_GUESSES).increment(guessed.len() as u64);
+        metrics::counter!(metric::PIPELINE_GUESSES, "group" => self.group.to_string())
+            .increment(guessed.len() as u64);
         // The inbox is asked for the others when the entries of these are written.
         let events: Vec<_> = in_hand
             .iter()
