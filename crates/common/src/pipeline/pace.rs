@@ -1,6 +1,9 @@
-//! How long a batch waits for more: a batch costs much the same whatever its size, so under load
-//! fewer and larger ones leave more of the machine to the messages.
+//! How long a batch waits for more: much of what a batch costs is the same whatever its size, so
+//! under load fewer and larger ones leave more of the machine to the messages. How loaded it is
+//! shows in how long batches take, so they wait in proportion to that: not at all when little
+//! comes, a few milliseconds when there is room, longer when all is busy.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
@@ -8,24 +11,33 @@ use tokio::time::Instant;
 
 /// Arrivals are counted over about this time.
 const MEMORY: Duration = Duration::from_millis(250);
-/// Waiting pays when so many messages are to be expected in the longest wait.
+/// Waiting pays when so many messages are to be expected meanwhile.
 const WORTH: f64 = 8.0;
-/// The part of the longest wait after which a pause in arrivals ends it. Requests come one by one;
-/// what a pull brings comes at once.
-const LOCAL_GAP_PART: u32 = 8;
-const BUS_GAP_PART: u32 = 16;
+/// A batch may wait so many times as long as the last ones took: what its messages cost in the
+/// stages to come is saved, too.
+const PATIENCE: u32 = 6;
+/// The part of its wait after which a pause in arrivals ends it, so that callers who wait for each
+/// other do not all end up in one batch. Requests come one by one; what a pull brings comes at once.
+const LOCAL_GAP_PART: u32 = 24;
+const BUS_GAP_PART: u32 = 48;
+/// The newest batch is so much of the memory of how long batches take.
+const TOOK_PART: u32 = 4;
 
 /// The pace of one pipeline.
 pub(super) struct Pace {
     batch_max: usize,
     gather_max: Duration,
     arrivals: Mutex<Arrivals>,
+    /// How long the last batches took, the newest counting most.
+    took_us: AtomicU64,
 }
 
 /// The turn to gather: batches are gathered one after the other, so that they do not share what
 /// comes.
 pub(super) struct Turn<'p> {
     pace: &'p Pace,
+    /// How long this batch may wait.
+    gather: Duration,
     arrivals: MutexGuard<'p, Arrivals>,
 }
 
@@ -39,11 +51,22 @@ impl Pace {
     /// Batches of about `batch_max` messages that wait for at most `gather_max`.
     pub(super) fn new(batch_max: usize, gather_max: Duration) -> Self {
         let arrivals = Arrivals { weight: 0.0, counted_at: Instant::now() };
-        Self { batch_max, gather_max, arrivals: Mutex::new(arrivals) }
+        Self { batch_max, gather_max, arrivals: Mutex::new(arrivals), took_us: AtomicU64::new(0) }
     }
 
     pub(super) async fn turn(&self) -> Turn<'_> {
-        Turn { pace: self, arrivals: self.arrivals.lock().await }
+        let arrivals = self.arrivals.lock().await;
+        let took = Duration::from_micros(self.took_us.load(Ordering::Relaxed));
+        let gather = took.saturating_mul(PATIENCE).min(self.gather_max);
+        Turn { pace: self, gather, arrivals }
+    }
+
+    /// Notes how long a batch took, from the end of its turn to its last acknowledgement.
+    pub(super) fn took(&self, time: Duration) {
+        let before = Duration::from_micros(self.took_us.load(Ordering::Relaxed));
+        // Of two batches that end at once one may go uncounted.
+        let now = (before * (TOOK_PART - 1) + time) / TOOK_PART;
+        self.took_us.store(u64::try_from(now.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 
@@ -55,18 +78,18 @@ impl Turn<'_> {
     /// Until when a batch that begins now may wait for more; none when that is not worth it.
     pub(super) fn wait_until(&self) -> Option<Instant> {
         let now = Instant::now();
-        let expected = self.arrivals.per_second(now) * self.pace.gather_max.as_secs_f64();
-        (expected >= WORTH).then(|| now + self.pace.gather_max)
+        let expected = self.arrivals.per_second(now) * self.gather.as_secs_f64();
+        (expected >= WORTH).then(|| now + self.gather)
     }
 
     /// The pause in arrivals after which a batch of requests waits no longer.
     pub(super) fn local_gap(&self) -> Duration {
-        self.pace.gather_max / LOCAL_GAP_PART
+        self.gather / LOCAL_GAP_PART
     }
 
     /// The same for messages from the bus.
     pub(super) fn bus_gap(&self) -> Duration {
-        self.pace.gather_max / BUS_GAP_PART
+        self.gather / BUS_GAP_PART
     }
 
     /// Ends the turn with a batch of `count` messages.
@@ -95,31 +118,55 @@ impl Arrivals {
 mod tests {
     use super::*;
 
-    const GATHER: Duration = Duration::from_millis(20);
+    const GATHER_MAX: Duration = Duration::from_millis(100);
+    const TOOK: Duration = Duration::from_millis(3);
 
-    /// Whether a batch waits after a second of `count` messages every `every_ms`.
-    async fn waits(count: usize, every_ms: u64) -> bool {
-        let pace = Pace::new(256, GATHER);
+    /// The pace of batches that all took that long.
+    fn pace(took: Duration) -> Pace {
+        let pace = Pace::new(256, GATHER_MAX);
+        for _ in 0..100 {
+            pace.took(took);
+        }
+        pace
+    }
+
+    /// How long a batch waits after a second of `count` messages every `every_ms`.
+    async fn wait(pace: &Pace, count: usize, every_ms: u64) -> Option<Duration> {
         for _ in 0..1_000 / every_ms {
             tokio::time::sleep(Duration::from_millis(every_ms)).await;
             pace.turn().await.end(count);
         }
-        pace.turn().await.wait_until().is_some()
+        pace.turn().await.wait_until().map(|until| until - Instant::now())
+    }
+
+    fn is_about(wait: Option<Duration>, expected: Duration) -> bool {
+        wait.is_some_and(|wait| wait <= expected && wait > expected.mul_f64(0.99))
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_when_little_comes() {
-        assert!(!waits(1, 1_000).await);
-        assert!(!waits(2, 12).await, "one saga after the other");
+        assert_eq!(wait(&pace(TOOK), 1, 1_000).await, None);
+        assert_eq!(wait(&pace(TOOK), 2, 12).await, None, "one saga after the other");
+        assert_eq!(
+            wait(&Pace::new(256, GATHER_MAX), 1, 1).await,
+            None,
+            "nothing took any time yet"
+        );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn batches_wait_under_load_and_no_longer_when_it_is_over() {
-        assert!(waits(1, 1).await);
-        assert!(waits(60, 60).await);
-        let pace = Pace::new(256, GATHER);
+    async fn batches_wait_as_long_as_they_take_and_never_longer_than_allowed() {
+        assert!(is_about(wait(&pace(TOOK), 1, 1).await, TOOK * PATIENCE));
+        assert!(is_about(wait(&pace(TOOK), 60, 60).await, TOOK * PATIENCE));
+        assert!(is_about(wait(&pace(TOOK * 2), 1, 1).await, TOOK * 2 * PATIENCE));
+        assert!(is_about(wait(&pace(Duration::MAX / 8), 1, 1).await, GATHER_MAX));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_any_longer_when_the_rush_is_over() {
+        let pace = pace(TOOK);
         pace.turn().await.end(10_000);
-        assert_eq!(pace.turn().await.wait_until(), Some(Instant::now() + GATHER));
+        assert!(pace.turn().await.wait_until().is_some());
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert_eq!(pace.turn().await.wait_until(), None);
     }

@@ -149,6 +149,7 @@ impl<A: Aggregate> Pipeline<A> {
         for ack in acks {
             ack.ack();
         }
+        self.pace.took(started.elapsed());
         let group = self.group.to_string();
         metrics::histogram!(metric::BATCH_MESSAGES, "group" => group.clone()).record(count as f64);
         metrics::histogram!(metric::BATCH_SECONDS, "group" => group.clone())

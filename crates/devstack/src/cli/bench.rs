@@ -237,7 +237,7 @@ async fn measure(
         Drive::Open | Drive::Messages if order.rate.is_some() => {
             Some((rig.drive(load).await?, Some(load.rate)))
         }
-        Drive::Open | Drive::Crowd | Drive::Messages => {
+        Drive::Open | Drive::Messages => {
             let mut rate = search(rig, scenario, load, console).await?;
             let mut found = None;
             for _ in 0..FINAL_TRIES {
@@ -329,8 +329,7 @@ async fn overload(
         (None, None) => search(rig, Scenario::Saga, load, console).await?,
     };
     let rate = 2.0 * maximum;
-    let crowd = Load { drive: Drive::Crowd, rate, seconds: 2 * order.seconds, ..load };
-    let run = rig.drive(crowd).await?;
+    let run = rig.drive(Load { rate, seconds: 2 * order.seconds, ..load }).await?;
     // Five seconds of peace, then as fast as before.
     tokio::time::sleep(std::time::Duration::from_secs(IDLE_S)).await;
     let after = rig.drive(idle).await?;

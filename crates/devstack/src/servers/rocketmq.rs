@@ -116,6 +116,9 @@ async fn start_broker(context: Context<'_>, names: &str, port: u16) -> Result<Pr
          mappedFileSizeConsumeQueue={queue_file_bytes}\n\
          maxTransferCountOnMessageInMemory=1024\n\
          diskMaxUsedSpaceRatio=98\n\
+         timerFlushIntervalMs=10000\n\
+         timerGetMessageThreadNum=1\n\
+         timerPutMessageThreadNum=1\n\
          flushDiskType=ASYNC_FLUSH\n\
          autoCreateTopicEnable=false\n\
          autoCreateSubscriptionGroup=false\n"

@@ -48,9 +48,9 @@ impl PipelineConfig {
 impl Default for PipelineConfig {
     fn default() -> Self {
         Self {
-            batch_max: 256,
+            batch_max: 1_024,
             in_flight_max: 2,
-            gather_us: 16_000,
+            gather_us: 100_000,
             attempts_max: 8,
             retry_delays_ms: vec![1_000, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000],
             backoff_min_ms: 100,
@@ -64,9 +64,9 @@ impl Default for PipelineConfig {
 impl Validate for PipelineConfig {
     fn validate(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        within(&mut problems, "batch_max", self.batch_max, 1, 1_024);
+        within(&mut problems, "batch_max", self.batch_max, 1, 4_096);
         within(&mut problems, "in_flight_max", self.in_flight_max, 1, 64);
-        within(&mut problems, "gather_us", self.gather_us, 0, 100_000);
+        within(&mut problems, "gather_us", self.gather_us, 0, 1_000_000);
         within(&mut problems, "attempts_max", self.attempts_max, 1, 100);
         at_least(&mut problems, "queue_max", self.queue_max, 1);
         within(&mut problems, "recent_max", self.recent_max, 1, 1_000_000);
@@ -109,7 +109,7 @@ impl Default for OutboxConfig {
             write_version: contracts::WRITE_VERSION,
             relay_queue_max: 20_000,
             publishers: 2,
-            publish_batch_max: 256,
+            publish_batch_max: 512,
             mark_interval_ms: 100,
             lease_ms: 10_000,
             sweep_interval_ms: 1_000,

@@ -21,8 +21,6 @@ use super::usage::{Usage, peak_memory_mb};
 const READY_MAX: Duration = Duration::from_secs(30);
 /// Everything has been decided and delivered by then, or something is wrong.
 const QUIET_MAX_S: &str = "120";
-/// Callers at once who come faster than they can be served.
-const CROWD: &str = "1024";
 /// How often the sold-out show is tried until everybody is refused.
 const REFUSED_TRIES: u32 = 20;
 
@@ -194,9 +192,6 @@ impl Rig {
         }
         match load.drive {
             Drive::Open => command.args(["open", "--rate", &load.rate.to_string()]),
-            Drive::Crowd => command
-                .args(["open", "--rate", &load.rate.to_string()])
-                .args(["--connections", CROWD]),
             Drive::Messages => command.args(["messages", "--rate", &load.rate.to_string()]),
             Drive::Closed { callers } => {
                 command.args(["closed", "--connections", &callers.to_string()])

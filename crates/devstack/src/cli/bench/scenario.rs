@@ -49,19 +49,15 @@ pub(super) enum Scenario {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Drive {
     Open,
-    /// As [`Drive::Open`], by enough callers that many can wait.
-    Crowd,
     Messages,
-    Closed {
-        callers: usize,
-    },
+    Closed { callers: usize },
 }
 
 impl Drive {
     /// For warming up: callers that wait for each other take too long to warm anything.
     pub(super) fn open(self) -> Self {
         match self {
-            Self::Closed { .. } | Self::Crowd | Self::Open => Self::Open,
+            Self::Closed { .. } | Self::Open => Self::Open,
             Self::Messages => Self::Messages,
         }
     }
