@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     rate: f64,
     /// Orders that are under way at once; one that is due when all are busy waits, and its time
     /// counts from when it was due
-    #[arg(long, default_value_t = 1_024)]
+    #[arg(long, default_value_t = 4_096)]
     connections: usize,
 }
 

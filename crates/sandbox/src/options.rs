@@ -36,7 +36,7 @@ pub struct Options {
     #[arg(long, env = "SANDBOX_CONTROL", value_name = "JSON")]
     pub control: Option<String>,
     /// Callbacks in flight at once
-    #[arg(long, env = "SANDBOX_CALLBACKS_IN_FLIGHT", default_value_t = 128, value_parser = at_least_one)]
+    #[arg(long, env = "SANDBOX_CALLBACKS_IN_FLIGHT", default_value_t = 512, value_parser = at_least_one)]
     pub callbacks_in_flight: usize,
     /// How long one callback may take
     #[arg(long, env = "SANDBOX_CALLBACK_TIMEOUT_MS", default_value_t = 5_000)]

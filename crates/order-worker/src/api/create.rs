@@ -66,6 +66,8 @@ pub(super) async fn create(
     ProblemJson(request): ProblemJson<CreateOrder>,
 ) -> Result<Response, Problem> {
     let idempotency_key = key::of(&headers)?;
+    // They hold on to what the connection has read, 8 KB, for as long as the caller waits.
+    drop(headers);
     let new = order_of(&api, request, caller.name(), idempotency_key)?;
     let key = Key::Creation {
         session_id: new.session_id,

@@ -11,7 +11,7 @@ pub struct PipelineConfig {
     pub batch_max: usize,
     /// Batches of one subscription in hand at once.
     pub in_flight_max: usize,
-    /// How long a batch waits for more at most, when much is coming; never when idle.
+    /// How long a batch waits for more at most; not at all when little comes.
     pub gather_us: u64,
     /// Attempts at one message before it is dead.
     pub attempts_max: u32,
@@ -48,9 +48,9 @@ impl PipelineConfig {
 impl Default for PipelineConfig {
     fn default() -> Self {
         Self {
-            batch_max: 1_024,
+            batch_max: 512,
             in_flight_max: 2,
-            gather_us: 100_000,
+            gather_us: 60_000,
             attempts_max: 8,
             retry_delays_ms: vec![1_000, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000],
             backoff_min_ms: 100,
