@@ -7,9 +7,9 @@ use rust_decimal::Decimal;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
-use crate::read::{FromField, mismatch};
+use crate::read::{FromField, Written, mismatch, mismatch_of};
 use crate::{Invalid, Quantity, ReadError};
 
 /// The longest text that is looked at, in bytes.
@@ -166,17 +166,15 @@ impl<'de> Visitor<'de> for AmountVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, number: A) -> Result<Amount, A::Error> {
         let value = Value::deserialize(MapAccessDeserializer::new(number))?;
-        Amount::from_field(value).map_err(|error| de::Error::custom(error.problem))
+        let digits = value.as_number().map(Number::as_str).unwrap_or_default();
+        let wrong = |invalid: Invalid| mismatch_of(invalid.expected, &value).problem;
+        digits.parse().map_err(|invalid| de::Error::custom(wrong(invalid)))
     }
 }
 
 impl FromField for Amount {
-    fn from_field(value: Value) -> Result<Self, ReadError> {
-        let read = match &value {
-            Value::String(text) => text.parse(),
-            Value::Number(number) => number.as_str().parse(),
-            _ => Err(Invalid { expected: "a decimal" }),
-        };
-        read.map_err(|invalid: Invalid| mismatch(invalid.expected, &value))
+    fn from_field(value: Written<'_>) -> Result<Self, ReadError> {
+        let digits = value.number().map(Into::into).or_else(|| value.text()).unwrap_or_default();
+        digits.parse().map_err(|invalid: Invalid| mismatch(invalid.expected, value))
     }
 }

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::{Map, Value};
 
+use crate::read::Fields;
 use crate::{ReadError, Tag};
 
 /// The largest body that is sent or read, in bytes: RocketMQ's default limit, 4 MiB.
@@ -11,8 +11,8 @@ pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// A message's body: JSON with names in camelCase.
 pub trait Body: Serialize + Sized {
-    /// Takes the body's fields out of a JSON object and keeps those it does not know.
-    fn from_object(object: Map<String, Value>) -> Result<Self, ReadError>;
+    /// Takes the body's fields and keeps those it does not know.
+    fn from_fields(fields: Fields<'_>) -> Result<Self, ReadError>;
 
     /// Checks what a message with this tag must have, beyond its shape.
     fn check(&self, tag: Tag) -> Result<(), ReadError>;
@@ -29,13 +29,7 @@ pub trait Body: Serialize + Sized {
             let problem = format!("{} bytes, but at most {MAX_BODY_BYTES} are read", body.len());
             return Err(ReadError::new("body", problem));
         }
-        // serde_json's message holds a position, never a piece of the body.
-        let value = serde_json::from_slice(body)
-            .map_err(|error| ReadError::new("body", format!("not JSON: {error}")))?;
-        let Value::Object(object) = value else {
-            return Err(ReadError::new("body", "expected a JSON object"));
-        };
-        let message = Self::from_object(object)?;
+        let message = Self::from_fields(Fields::of(body)?)?;
         message.check(tag)?;
         Ok(message)
     }
@@ -78,14 +72,16 @@ pub enum WriteError {
 }
 
 /// Lets plain serde read the body's shape (without the checks of a tag).
-macro_rules! deserialize_from_object {
+macro_rules! deserialize_from_fields {
     ($type:ty) => {
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 let object = serde_json::Map::deserialize(from)?;
-                <Self as $crate::Body>::from_object(object).map_err(serde::de::Error::custom)
+                let body = serde_json::to_vec(&object).map_err(serde::de::Error::custom)?;
+                let fields = $crate::read::Fields::of(&body).map_err(serde::de::Error::custom)?;
+                <Self as $crate::Body>::from_fields(fields).map_err(serde::de::Error::custom)
             }
         }
     };
 }
-pub(crate) use deserialize_from_object;
+pub(crate) use deserialize_from_fields;

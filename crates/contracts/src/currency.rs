@@ -4,9 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::read::{FromField, mismatch};
+use crate::read::{FromField, Written, mismatch};
 use crate::{Invalid, ReadError};
 
 /// An ISO 4217 code: three capital letters.
@@ -66,8 +65,8 @@ impl From<Currency> for String {
 }
 
 impl FromField for Currency {
-    fn from_field(value: Value) -> Result<Self, ReadError> {
-        let currency = value.as_str().and_then(|code| Self::new(code).ok());
-        currency.ok_or_else(|| mismatch(Self::EXPECTED, &value))
+    fn from_field(value: Written<'_>) -> Result<Self, ReadError> {
+        let currency = value.text().and_then(|code| Self::new(&code).ok());
+        currency.ok_or_else(|| mismatch(Self::EXPECTED, value))
     }
 }

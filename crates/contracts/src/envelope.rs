@@ -149,7 +149,7 @@ fn parse<'p, T: FromStr>(
         return Ok(None);
     };
     text.parse().map(Some).map_err(|_| {
-        let found = crate::read::mismatch(expected, &text.into());
+        let found = crate::read::mismatch_of(expected, &text.into());
         found.under(name)
     })
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::ReadError;
-use crate::read::{FromField, mismatch};
+use crate::read::{FromField, Written};
 
 /// A JSON object that is kept and passed on as it came.
 ///
@@ -59,15 +59,6 @@ impl fmt::Debug for Extra {
     }
 }
 
-impl FromField for Extra {
-    fn from_field(value: Value) -> Result<Self, ReadError> {
-        match value {
-            Value::Object(object) => Ok(Self(object)),
-            other => Err(mismatch("an object", &other)),
-        }
-    }
-}
-
 /// Text about a person (an address, a message to them) that must never be logged.
 ///
 /// Neither `Debug` nor a read error shows it; there is no `Display`.
@@ -94,9 +85,9 @@ impl fmt::Debug for Personal {
 }
 
 impl FromField for Personal {
-    fn from_field(value: Value) -> Result<Self, ReadError> {
-        match value {
-            Value::String(text) if !text.is_empty() && !text.contains('\0') => Ok(Self(text)),
+    fn from_field(value: Written<'_>) -> Result<Self, ReadError> {
+        match value.text() {
+            Some(text) if !text.is_empty() && !text.contains('\0') => Ok(Self(text.into_owned())),
             _ => Err(ReadError::new("", "expected a string that is not empty")),
         }
     }

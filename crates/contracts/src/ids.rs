@@ -5,9 +5,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::read::{FromField, mismatch};
+use crate::read::{FromField, Written, mismatch};
 use crate::{Invalid, ReadError};
 
 macro_rules! number_id {
@@ -53,7 +52,7 @@ macro_rules! number_id {
         }
 
         impl FromField for $name {
-            fn from_field(value: Value) -> Result<Self, ReadError> {
+            fn from_field(value: Written<'_>) -> Result<Self, ReadError> {
                 i64::from_field(value).map(Self)
             }
         }
@@ -147,9 +146,9 @@ macro_rules! text_id {
         }
 
         impl FromField for $name {
-            fn from_field(value: Value) -> Result<Self, ReadError> {
-                let id = value.as_str().and_then(|text| Self::new(text).ok());
-                id.ok_or_else(|| mismatch(Self::EXPECTED, &value))
+            fn from_field(value: Written<'_>) -> Result<Self, ReadError> {
+                let id = value.text().and_then(|text| Self::new(text).ok());
+                id.ok_or_else(|| mismatch(Self::EXPECTED, value))
             }
         }
     };

@@ -1,9 +1,8 @@
 //! What is ordered: one ticket type and how many of it.
 
 use serde::Serialize;
-use serde_json::Value;
 
-use crate::read::{FromField, object};
+use crate::read::{Fields, FromField, Written};
 use crate::{Amount, Extra, Quantity, ReadError, TicketId};
 
 /// The most lines in one order.
@@ -23,13 +22,13 @@ pub struct Item {
 }
 
 impl FromField for Item {
-    fn from_field(value: Value) -> Result<Self, ReadError> {
-        let mut fields = object(value)?;
+    fn from_field(value: Written<'_>) -> Result<Self, ReadError> {
+        let mut fields = Fields::inside(value)?;
         Ok(Self {
             ticket_id: fields.required("ticketId")?,
             quantity: fields.required("quantity")?,
             unit_price: fields.optional("unitPrice")?,
-            extra: fields.rest(),
+            extra: fields.rest()?,
         })
     }
 }

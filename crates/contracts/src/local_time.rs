@@ -5,9 +5,8 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::read::{FromField, mismatch};
+use crate::read::{FromField, Written, mismatch};
 use crate::{Invalid, ReadError};
 
 /// The length of `2026-11-21T07:12`, in bytes.
@@ -107,8 +106,8 @@ impl TryFrom<DateTime<Utc>> for LocalTime {
 }
 
 impl FromField for LocalTime {
-    fn from_field(value: Value) -> Result<Self, ReadError> {
-        let time = value.as_str().and_then(|text| text.parse().ok());
-        time.ok_or_else(|| mismatch(Self::EXPECTED, &value))
+    fn from_field(value: Written<'_>) -> Result<Self, ReadError> {
+        let time = value.text().and_then(|text| text.parse().ok());
+        time.ok_or_else(|| mismatch(Self::EXPECTED, value))
     }
 }

@@ -2,9 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::{Map, Value};
 
-use crate::body::deserialize_from_object;
+use crate::body::deserialize_from_fields;
 use crate::read::Fields;
 use crate::{
     Body, Channel, Extra, NotificationId, OrderNo, Personal, ReadError, Subject, Tag, UserId,
@@ -131,8 +130,7 @@ fn present<T>(name: &str, field: Option<T>) -> Result<T, ReadError> {
 }
 
 impl Body for NotificationMessage {
-    fn from_object(object: Map<String, Value>) -> Result<Self, ReadError> {
-        let mut fields = Fields::new(object);
+    fn from_fields(mut fields: Fields<'_>) -> Result<Self, ReadError> {
         Ok(Self {
             notification_id: fields.optional("notificationId")?,
             order_no: fields.optional("orderNo")?,
@@ -147,7 +145,7 @@ impl Body for NotificationMessage {
             email: fields.optional("email")?,
             device_token: fields.optional("deviceToken")?,
             content: fields.optional("content")?,
-            extra: fields.rest(),
+            extra: fields.rest()?,
         })
     }
 
@@ -167,4 +165,4 @@ impl Body for NotificationMessage {
     }
 }
 
-deserialize_from_object!(NotificationMessage);
+deserialize_from_fields!(NotificationMessage);

@@ -2,9 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::{Map, Value};
 
-use crate::body::deserialize_from_object;
+use crate::body::deserialize_from_fields;
 use crate::line::Flat;
 use crate::read::Fields;
 use crate::wire_enum::wire_enum;
@@ -175,8 +174,7 @@ impl OrderEventMessage {
 }
 
 impl Body for OrderEventMessage {
-    fn from_object(object: Map<String, Value>) -> Result<Self, ReadError> {
-        let mut fields = Fields::new(object);
+    fn from_fields(mut fields: Fields<'_>) -> Result<Self, ReadError> {
         Ok(Self {
             order_no: fields.required("orderNo")?,
             user_id: fields.optional("userId")?,
@@ -196,7 +194,7 @@ impl Body for OrderEventMessage {
             channels: fields.optional("channels")?,
             idempotency_key: fields.text("idempotencyKey", IDEMPOTENCY_KEY_MAX_CHARS)?,
             payment_method: fields.text("paymentMethod", PAYMENT_METHOD_MAX_CHARS)?,
-            extra: fields.rest(),
+            extra: fields.rest()?,
         })
     }
 
@@ -226,4 +224,4 @@ impl Body for OrderEventMessage {
     }
 }
 
-deserialize_from_object!(OrderEventMessage);
+deserialize_from_fields!(OrderEventMessage);

@@ -3,9 +3,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::read::{FromField, mismatch};
+use crate::read::{FromField, Written, mismatch};
 use crate::{Invalid, ReadError};
 
 /// A number of tickets on one line, 1 to 1,000.
@@ -56,9 +55,8 @@ impl fmt::Display for Quantity {
 }
 
 impl FromField for Quantity {
-    fn from_field(value: Value) -> Result<Self, ReadError> {
-        let number = value.as_i64().and_then(|number| i32::try_from(number).ok());
-        let quantity = number.and_then(|number| Self::new(number).ok());
-        quantity.ok_or_else(|| mismatch(Self::EXPECTED, &value))
+    fn from_field(value: Written<'_>) -> Result<Self, ReadError> {
+        let quantity = value.json().parse().ok().and_then(|number| Self::new(number).ok());
+        quantity.ok_or_else(|| mismatch(Self::EXPECTED, value))
     }
 }

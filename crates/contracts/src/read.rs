@@ -1,15 +1,23 @@
 //! Reads a body field by field, so that every error names its field.
 //!
-//! A body is parsed once, into a JSON object; its known fields are then moved out one at a time and
-//! what is left over is kept. serde's derive would not say which field was wrong.
+//! A body is scanned once, for where its fields are; the known ones are then read one at a time as
+//! what they have to be, and what is left over is kept. serde's derive would not say which field was
+//! wrong, and a tree of values costs more than all of the reading.
+
+use std::borrow::Cow;
+use std::fmt;
 
 use chrono::{DateTime, Utc};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::Extra;
 
 /// How much of a wrong value an error repeats, in characters.
 const FOUND_MAX_CHARS: usize = 40;
+/// A body of ours has about so many fields.
+const FIELDS_USUAL: usize = 16;
 
 /// A message that breaks its contract; trying again can't help.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,11 +61,51 @@ pub struct Invalid {
 /// A type that can be a field.
 pub(crate) trait FromField: Sized {
     /// Takes the value, which is not null. The error's field is relative: empty, or a path inside.
-    fn from_field(value: Value) -> Result<Self, ReadError>;
+    fn from_field(value: Written<'_>) -> Result<Self, ReadError>;
+}
+
+/// A value as it is written: JSON, as far as scanning it shows.
+#[derive(Clone, Copy)]
+pub(crate) struct Written<'b>(&'b str);
+
+impl<'b> Written<'b> {
+    /// The JSON itself.
+    pub(crate) fn json(self) -> &'b str {
+        self.0
+    }
+
+    /// The text, if it is one.
+    pub(crate) fn text(self) -> Option<Cow<'b, str>> {
+        let inside = self.0.strip_prefix('"')?.strip_suffix('"')?;
+        match inside.contains('\\') {
+            false => Some(Cow::Borrowed(inside)),
+            true => serde_json::from_str(self.0).ok().map(Cow::Owned),
+        }
+    }
+
+    /// The digits, if it is a number.
+    pub(crate) fn number(self) -> Option<&'b str> {
+        self.0.starts_with(|first: char| first == '-' || first.is_ascii_digit()).then_some(self.0)
+    }
+
+    /// As a tree of values.
+    fn value(self) -> Result<Value, ReadError> {
+        serde_json::from_str(self.0).map_err(|error| not_json(&error))
+    }
+}
+
+/// serde_json's message holds a position, never a piece of the body.
+fn not_json(error: &serde_json::Error) -> ReadError {
+    ReadError::new("", format!("not JSON: {error}"))
 }
 
 /// "expected a decimal, found true"
-pub(crate) fn mismatch(expected: &str, found: &Value) -> ReadError {
+pub(crate) fn mismatch(expected: &str, found: Written<'_>) -> ReadError {
+    found.value().map_or_else(|error| error, |found| mismatch_of(expected, &found))
+}
+
+/// The same, of a value that was not read from a body.
+pub(crate) fn mismatch_of(expected: &str, found: &Value) -> ReadError {
     let found = match found {
         Value::Null => "null".to_owned(),
         Value::Bool(flag) => flag.to_string(),
@@ -76,18 +124,32 @@ fn shorten(text: &str) -> String {
     }
 }
 
-/// The fields of one object that nobody has taken yet.
-pub(crate) struct Fields(Map<String, Value>);
+/// The fields of one object that nobody has taken yet; of one that is there twice the last counts.
+pub struct Fields<'b>(Vec<(Cow<'b, str>, Option<Written<'b>>)>);
 
-impl Fields {
-    pub(crate) fn new(object: Map<String, Value>) -> Self {
-        Self(object)
+impl<'b> Fields<'b> {
+    /// Finds the fields of a body.
+    pub(crate) fn of(body: &'b [u8]) -> Result<Self, ReadError> {
+        let fields = serde_json::from_slice(body);
+        fields.map_err(|_| match serde_json::from_slice::<de::IgnoredAny>(body) {
+            Ok(_) => ReadError::new("body", "expected a JSON object"),
+            Err(error) => not_json(&error).under("body"),
+        })
+    }
+
+    /// Finds the fields of a value.
+    pub(crate) fn inside(value: Written<'b>) -> Result<Self, ReadError> {
+        serde_json::from_str(value.0).map_err(|_| mismatch("an object", value))
     }
 
     /// Takes a field that may be absent or null.
     pub(crate) fn optional<T: FromField>(&mut self, name: &str) -> Result<Option<T>, ReadError> {
-        match self.0.remove(name) {
-            None | Some(Value::Null) => Ok(None),
+        let mut found = None;
+        for (_, value) in self.0.iter_mut().filter(|(key, _)| key == name) {
+            found = value.take().or(found);
+        }
+        match found {
+            None | Some(Written("null")) => Ok(None),
             Some(value) => T::from_field(value).map(Some).map_err(|error| error.under(name)),
         }
     }
@@ -115,76 +177,130 @@ impl Fields {
     }
 
     /// What no one asked for.
-    pub(crate) fn rest(self) -> Extra {
-        Extra::from(self.0)
+    pub(crate) fn rest(self) -> Result<Extra, ReadError> {
+        let mut rest = Map::new();
+        for (name, value) in self.0 {
+            let Some(value) = value else { continue };
+            let value = value.value().map_err(|error| error.under(&name))?;
+            rest.insert(name.into_owned(), value);
+        }
+        Ok(Extra::from(rest))
+    }
+}
+
+impl<'de: 'b, 'b> Deserialize<'de> for Fields<'b> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Fields<'de>, A::Error> {
+        let mut fields = Vec::with_capacity(FIELDS_USUAL);
+        while let Some((Name(name), value)) = object.next_entry::<_, &RawValue>()? {
+            fields.push((name, Some(Written(value.get()))));
+        }
+        Ok(Fields(fields))
+    }
+}
+
+/// A field's name, borrowed unless it is escaped.
+struct Name<'b>(Cow<'b, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(NameVisitor)
+    }
+}
+
+struct NameVisitor;
+
+impl<'de> Visitor<'de> for NameVisitor {
+    type Value = Name<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, name: &'de str) -> Result<Name<'de>, E> {
+        Ok(Name(Cow::Borrowed(name)))
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Name<'de>, E> {
+        Ok(Name(Cow::Owned(name.to_owned())))
     }
 }
 
 impl FromField for String {
-    fn from_field(value: Value) -> Result<Self, ReadError> {
-        match value {
+    fn from_field(value: Written<'_>) -> Result<Self, ReadError> {
+        match value.text() {
             // PostgreSQL's text can't hold it, so no field of ours may.
-            Value::String(text) if text.contains('\0') => {
+            Some(text) if text.contains('\0') => {
                 Err(ReadError::new("", "expected a string without NUL characters"))
             }
-            Value::String(text) => Ok(text),
-            other => Err(mismatch("a string", &other)),
+            Some(text) => Ok(text.into_owned()),
+            None => Err(mismatch("a string", value)),
         }
     }
 }
 
 impl FromField for bool {
-    fn from_field(value: Value) -> Result<Self, ReadError> {
-        value.as_bool().ok_or_else(|| mismatch("true or false", &value))
+    fn from_field(value: Written<'_>) -> Result<Self, ReadError> {
+        value.json().parse().map_err(|_| mismatch("true or false", value))
     }
 }
 
 impl FromField for i64 {
-    fn from_field(value: Value) -> Result<Self, ReadError> {
-        value.as_i64().ok_or_else(|| mismatch("a 64-bit integer", &value))
+    fn from_field(value: Written<'_>) -> Result<Self, ReadError> {
+        value.json().parse().map_err(|_| mismatch("a 64-bit integer", value))
     }
 }
 
 impl FromField for i32 {
-    fn from_field(value: Value) -> Result<Self, ReadError> {
-        let number = value.as_i64().and_then(|number| Self::try_from(number).ok());
-        number.ok_or_else(|| mismatch("a 32-bit integer", &value))
+    fn from_field(value: Written<'_>) -> Result<Self, ReadError> {
+        value.json().parse().map_err(|_| mismatch("a 32-bit integer", value))
     }
 }
 
 impl FromField for u32 {
-    fn from_field(value: Value) -> Result<Self, ReadError> {
-        let number = value.as_u64().and_then(|number| Self::try_from(number).ok());
-        number.ok_or_else(|| mismatch("a 32-bit integer from 0", &value))
+    fn from_field(value: Written<'_>) -> Result<Self, ReadError> {
+        value.json().parse().map_err(|_| mismatch("a 32-bit integer from 0", value))
     }
 }
 
 impl FromField for DateTime<Utc> {
-    fn from_field(value: Value) -> Result<Self, ReadError> {
-        let text = value.as_str().unwrap_or_default();
-        match DateTime::parse_from_rfc3339(text) {
+    fn from_field(value: Written<'_>) -> Result<Self, ReadError> {
+        match DateTime::parse_from_rfc3339(&value.text().unwrap_or_default()) {
             Ok(time) => Ok(time.with_timezone(&Utc)),
-            Err(_) => Err(mismatch("an RFC 3339 time", &value)),
+            Err(_) => Err(mismatch("an RFC 3339 time", value)),
+        }
+    }
+}
+
+impl FromField for Extra {
+    fn from_field(value: Written<'_>) -> Result<Self, ReadError> {
+        match value.value()? {
+            Value::Object(object) => Ok(object.into()),
+            other => Err(mismatch_of("an object", &other)),
         }
     }
 }
 
 impl<T: FromField> FromField for Vec<T> {
-    fn from_field(value: Value) -> Result<Self, ReadError> {
-        let Value::Array(values) = value else {
-            return Err(mismatch("an array", &value));
-        };
-        let read = |(index, value)| {
-            T::from_field(value).map_err(|error| error.under(&format!("[{index}]")))
+    fn from_field(value: Written<'_>) -> Result<Self, ReadError> {
+        let values: Vec<&RawValue> =
+            serde_json::from_str(value.json()).map_err(|_| mismatch("an array", value))?;
+        let read = |(index, value): (usize, &RawValue)| {
+            T::from_field(Written(value.get())).map_err(|error| error.under(&format!("[{index}]")))
         };
         values.into_iter().enumerate().map(read).collect()
-    }
-}
-
-/// Takes the value as an object's fields.
-pub(crate) fn object(value: Value) -> Result<Fields, ReadError> {
-    match value {
-        Value::Object(object) => Ok(Fields::new(object)),
-        other => Err(mismatch("an object", &other)),
     }
 }

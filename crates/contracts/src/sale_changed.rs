@@ -2,10 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::{Map, Value};
 
-use crate::body::deserialize_from_object;
-use crate::read::{Fields, FromField, object};
+use crate::body::deserialize_from_fields;
+use crate::read::{Fields, FromField, Written};
 use crate::wire_enum::wire_enum;
 use crate::{
     Amount, Body, Currency, Extra, LocalTime, Quantity, ReadError, SessionId, ShowId, Subject, Tag,
@@ -108,15 +107,15 @@ pub struct SaleTicketType {
 }
 
 impl FromField for SaleTicketType {
-    fn from_field(value: Value) -> Result<Self, ReadError> {
-        let mut fields = object(value)?;
+    fn from_field(value: Written<'_>) -> Result<Self, ReadError> {
+        let mut fields = Fields::inside(value)?;
         Ok(Self {
             ticket_id: fields.required("ticketId")?,
             name: fields.required("name")?,
             unit_price: fields.required("unitPrice")?,
             per_order_limit: fields.optional("perOrderLimit")?,
             sold_out: fields.required("soldOut")?,
-            extra: fields.rest(),
+            extra: fields.rest()?,
         })
     }
 }
@@ -132,17 +131,16 @@ impl Serialize for Operation {
 }
 
 impl FromField for Operation {
-    fn from_field(value: Value) -> Result<Self, ReadError> {
-        match value.as_str() {
+    fn from_field(value: Written<'_>) -> Result<Self, ReadError> {
+        match value.text().as_deref() {
             Some(OPERATION) => Ok(Self),
-            _ => Err(crate::read::mismatch(OPERATION, &value)),
+            _ => Err(crate::read::mismatch(OPERATION, value)),
         }
     }
 }
 
 impl Body for SaleChanged {
-    fn from_object(object: Map<String, Value>) -> Result<Self, ReadError> {
-        let mut fields = Fields::new(object);
+    fn from_fields(mut fields: Fields<'_>) -> Result<Self, ReadError> {
         Ok(Self {
             operation: fields.required("operation")?,
             session_id: fields.required("sessionId")?,
@@ -156,7 +154,7 @@ impl Body for SaleChanged {
             per_user_limit: fields.optional("perUserLimit")?,
             ticket_types: fields.required("ticketTypes")?,
             event_time: fields.optional("eventTime")?,
-            extra: fields.rest(),
+            extra: fields.rest()?,
         })
     }
 
@@ -176,4 +174,4 @@ impl Body for SaleChanged {
     }
 }
 
-deserialize_from_object!(SaleChanged);
+deserialize_from_fields!(SaleChanged);

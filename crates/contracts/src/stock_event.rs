@@ -1,9 +1,8 @@
 //! What happens to stock, and the commands of other services.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 
-use crate::body::deserialize_from_object;
+use crate::body::deserialize_from_fields;
 use crate::line::Flat;
 use crate::read::Fields;
 use crate::wire_enum::wire_enum;
@@ -176,8 +175,7 @@ impl StockEventMessage {
 }
 
 impl Body for StockEventMessage {
-    fn from_object(object: Map<String, Value>) -> Result<Self, ReadError> {
-        let mut fields = Fields::new(object);
+    fn from_fields(mut fields: Fields<'_>) -> Result<Self, ReadError> {
         Ok(Self {
             ticket_id: fields.optional("ticketId")?,
             quantity: fields.optional("quantity")?,
@@ -192,7 +190,7 @@ impl Body for StockEventMessage {
             reason: fields.optional("reason")?,
             on: fields.optional("on")?,
             hold: fields.optional("hold")?,
-            extra: fields.rest(),
+            extra: fields.rest()?,
         })
     }
 
@@ -228,4 +226,4 @@ impl Body for StockEventMessage {
     }
 }
 
-deserialize_from_object!(StockEventMessage);
+deserialize_from_fields!(StockEventMessage);

@@ -58,9 +58,9 @@ macro_rules! wire_enum {
         }
 
         impl $crate::read::FromField for $name {
-            fn from_field(value: serde_json::Value) -> Result<Self, $crate::ReadError> {
-                let variant = value.as_str().and_then(|word| word.parse().ok());
-                variant.ok_or_else(|| $crate::read::mismatch(Self::EXPECTED, &value))
+            fn from_field(value: $crate::read::Written<'_>) -> Result<Self, $crate::ReadError> {
+                let variant = value.text().and_then(|word| word.parse().ok());
+                variant.ok_or_else(|| $crate::read::mismatch(Self::EXPECTED, value))
             }
         }
     };

@@ -84,6 +84,31 @@ fn what_is_not_a_json_object_is_refused() {
 }
 
 #[test]
+fn what_is_no_json_inside_a_field_is_refused_and_the_field_is_named() {
+    let deep = format!(r#"{}1{}"#, "[".repeat(200), "]".repeat(200));
+    for (field, json) in [
+        ("orderNo", r#""\ud800""#),
+        ("mine", r#""\ud800""#),
+        ("mine", deep.as_str()),
+        ("extData", deep.as_str()),
+        ("userId", deep.as_str()),
+    ] {
+        let body = format!(r#"{{"orderNo":"A1","sessionId":3,"eventType":"PAID","{field}":{json}}}"#);
+        let error = OrderEventMessage::read(Tag::OrderPaid, body.as_bytes()).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("{field}: not JSON: ")), "{error}");
+    }
+}
+
+#[test]
+fn of_a_field_that_is_there_twice_the_last_one_counts_however_its_name_is_written() {
+    let body = br#"{"orderNo":"A1","sessionId":3,"mine":1,"order\u004eo":"A\u0032",
+                    "eventType":"PAID","mine":2}"#;
+    let message = OrderEventMessage::read(Tag::OrderPaid, body).unwrap();
+    assert_eq!(message.order_no.as_str(), "A2");
+    assert_eq!(Value::from(message.extra.into_map()), json!({ "mine": 2 }));
+}
+
+#[test]
 fn a_missing_required_field_is_named() {
     for name in ["orderNo", "userId", "sessionId", "eventType"] {
         let expected = format!("{name}: required, but absent");

@@ -105,7 +105,8 @@ impl Received {
     /// One property's value.
     pub fn text(&self, name: &str) -> Option<&str> {
         match (self.map.get(), &self.written) {
-            (None, Some((written, is_hidden))) if !is_hidden(name) => written.get(name),
+            (None, Some((_, is_hidden))) if is_hidden(name) => None,
+            (None, Some((written, _))) => written.get(name),
             _ => self.get(name).map(String::as_str),
         }
     }
@@ -189,6 +190,13 @@ mod tests {
         }
         assert_eq!(received(), map);
         assert_eq!(received(), Received::from(map));
+    }
+
+    #[test]
+    fn asking_for_one_property_makes_no_map() {
+        let received = received();
+        assert_eq!((received.text("KEYS"), received.text("eventId")), (None, Some("7")));
+        assert!(received.map.get().is_none());
     }
 
     #[test]
