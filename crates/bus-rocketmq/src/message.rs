@@ -21,7 +21,7 @@ const PROPERTIES_MAX_BYTES: usize = 30_000;
 /// What a message costs on the wire beside body and properties, in bytes.
 const FRAME_BYTES: usize = 64;
 /// What RocketMQ separates names and values of properties by: no value can hold them.
-const SEPARATORS: [char; 2] = ['\u{1}', '\u{2}'];
+pub(crate) const SEPARATORS: [char; 2] = ['\u{1}', '\u{2}'];
 /// Names that the broker adds and that its client's list of reserved names lacks.
 const MORE_SYSTEM_PROPERTIES: [&str; 3] = ["__transactionId__", "TRACE_CONTEXT", "__SHARDINGKEY"];
 

@@ -5,11 +5,13 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use common::bus::{BODY_MAX_BYTES, Destination, OutgoingMessage, PublishError};
-use futures::StreamExt;
+use futures::{FutureExt as _, StreamExt as _};
 use rocketmq_client_rust::{ClientError, DefaultMQProducer};
 use rocketmq_model::result::SendStatus;
 
 use crate::{Shared, errors, host, message};
+
+mod batch;
 
 /// What one batch may take on the wire: the broker's limit for a message holds for a batch.
 const BATCH_MAX_BYTES: usize = BODY_MAX_BYTES - 64 * 1024;
@@ -116,16 +118,15 @@ async fn send_once(
     topic: &str,
     places: &[usize],
 ) -> Result<(), PublishError> {
-    let mut wire = places
-        .iter()
-        .map(|place| message::to_wire(&messages[*place], topic.to_owned()))
-        .collect::<Result<Vec<_>, _>>()?;
     let timeout_ms = shared.config.send_timeout_ms;
-    let single = if wire.len() == 1 { wire.pop() } else { None };
-    let sending = async move {
-        match single {
-            Some(single) => Box::pin(producer.send_with_timeout(single, timeout_ms)).await,
-            None => Box::pin(producer.send_batch_with_timeout(wire, timeout_ms)).await.map(Some),
+    let sending = match places {
+        [place] => {
+            let single = message::to_wire(&messages[*place], topic.to_owned())?;
+            producer.send_with_timeout(single, timeout_ms).boxed()
+        }
+        _ => {
+            let several: Vec<_> = places.iter().map(|place| &messages[*place]).collect();
+            producer.send_with_timeout(batch::of(&several, topic)?, timeout_ms).boxed()
         }
     };
     let limit = Duration::from_millis(timeout_ms) + TIMEOUT_GRACE;

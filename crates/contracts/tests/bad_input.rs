@@ -93,7 +93,8 @@ fn what_is_no_json_inside_a_field_is_refused_and_the_field_is_named() {
         ("extData", deep.as_str()),
         ("userId", deep.as_str()),
     ] {
-        let body = format!(r#"{{"orderNo":"A1","sessionId":3,"eventType":"PAID","{field}":{json}}}"#);
+        let body =
+            format!(r#"{{"orderNo":"A1","sessionId":3,"eventType":"PAID","{field}":{json}}}"#);
         let error = OrderEventMessage::read(Tag::OrderPaid, body.as_bytes()).unwrap_err();
         assert!(error.to_string().starts_with(&format!("{field}: not JSON: ")), "{error}");
     }
