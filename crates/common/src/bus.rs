@@ -182,6 +182,11 @@ impl Consumer {
     pub fn stop(&self) {
         self.stop.cancel();
     }
+
+    /// Ends once the bus has been asked to deliver no more.
+    pub async fn stopping(&self) {
+        self.stop.cancelled().await;
+    }
 }
 
 /// Sends messages.

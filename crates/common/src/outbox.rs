@@ -69,7 +69,8 @@ impl Row {
     /// The envelope's properties.
     fn stamped(&self, producer: &str, version: u32) -> BTreeMap<String, String> {
         let envelope = Envelope {
-            key: self.key.to_string(),
+            // The message carries it as its key; RocketMQ refuses it as a user property.
+            key: String::new(),
             event_id: self.event_id,
             schema_version: version,
             aggregate_version: self.aggregate_version,
@@ -78,10 +79,7 @@ impl Row {
             causation_id: self.causation_id,
             traceparent: self.traceparent.as_deref().map(str::to_owned),
         };
-        let mut properties = envelope.to_properties();
-        // The message carries it as its key; RocketMQ refuses it as a user property.
-        properties.remove(contracts::properties::KEYS);
-        properties
+        envelope.to_properties()
     }
 }
 

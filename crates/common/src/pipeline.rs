@@ -63,6 +63,10 @@ pub trait Aggregate: Send + Sync + Sized + 'static {
     type Call: Debug + Send + Sync;
     type Reply: Debug + Send;
 
+    /// Waits until one more batch of this group is to be taken from the bus, where its messages are
+    /// safe.
+    async fn ready(&self, _group: &str) {}
+
     /// The state that the key is likely to be in, as far as that is known without looking: none
     /// for a new one, the state that this process wrote last. A decision on it counts only once
     /// it is written: compare-and-set and inbox tell whether the guess was right. If not, or if

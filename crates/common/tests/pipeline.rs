@@ -38,6 +38,8 @@ struct Counter {
 struct Database {
     counters: BTreeMap<String, Counter>,
     inbox: HashSet<Uuid>,
+    /// No more is to be taken from the bus.
+    busy: bool,
     /// How many of the next applies find the database away.
     away: u32,
     /// How many of the next applies miss each key, as if another process had been quicker.
@@ -62,6 +64,12 @@ impl Aggregate for Counters {
     type Event = ();
     type Call = ();
     type Reply = i64;
+
+    async fn ready(&self, _: &str) {
+        while self.0.lock().unwrap().busy {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
 
     fn guess(&self, key: &String, _: &[&i64]) -> Option<Counter> {
         self.0.lock().unwrap().guesses.remove(key)
@@ -277,6 +285,30 @@ async fn messages_of_one_key_in_one_batch_are_folded_into_one_change() {
     assert_eq!((world.sum("a"), world.sum("b")), (6, 5));
     assert_eq!(world.database.lock().unwrap().applied, [2]);
     assert_eq!(world.database.lock().unwrap().counters["a"].version, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_stay_on_the_bus_until_the_aggregate_is_ready_for_them() {
+    let world =
+        World::new(MemoryOptions::default(), Database { busy: true, ..Database::default() });
+    let world = world.await;
+    world.publish(&[("a", "1")]).await;
+    world.pipeline.start(&world.tasks);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.sum("a"), 0);
+    world.database.lock().unwrap().busy = false;
+    world.until(|database| database.inbox.len() == 1).await;
+    assert_eq!(world.sum("a"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_ready_for_more_ends_all_the_same() {
+    let world =
+        World::new(MemoryOptions::default(), Database { busy: true, ..Database::default() });
+    let world = world.await;
+    world.pipeline.start(&world.tasks);
+    world.pipeline.stop();
+    tokio::time::timeout(Duration::from_secs(60), world.tasks.wait()).await.expect("it ends");
 }
 
 #[tokio::test(start_paused = true)]

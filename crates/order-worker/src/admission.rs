@@ -4,12 +4,15 @@
 //! behind all others. So each committed step says how long its order had waited for it; when even
 //! the quickest one of the last moment waited longer than the limit, a share of new orders is
 //! turned away at the door, growing with the backlog. So it is when a request waits for half the
-//! limit until it is looked at, because its caller waits with it. While nothing is decided at all
-//! (a worker or the broker is away) orders are let in: they are safe in the tables.
+//! limit until it is looked at, because its caller waits with it. Orders that come by message are not
+//! turned away: they are left on the bus for as long. While nothing is decided at all (a worker or
+//! the broker is away) orders are let in: they are safe in the tables.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::domain::{Order, Status};
 
@@ -62,6 +65,13 @@ impl Admission {
         let now_ms = millis(self.0.started.elapsed());
         let share = self.share_refused(now_ms).max(self.share_of(millis(queued.saturating_mul(2))));
         share <= 0.0 || rand::random::<f64>() >= share
+    }
+
+    /// Waits until a batch of orders is let in: for as long as one would be turned away.
+    pub async fn let_in(&self) {
+        while !self.admits(Duration::ZERO) {
+            tokio::time::sleep(INTERVAL).await;
+        }
     }
 
     /// From 0 (all are let in) to 1 (none is), at `now_ms` after the start.
@@ -146,6 +156,19 @@ mod tests {
         let door = door();
         assert!((0..100).all(|_| door.admits(Duration::from_millis(250))));
         assert!((0..100).all(|_| !door.admits(Duration::from_millis(500))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_by_message_waits_until_the_backlog_is_gone() {
+        let door = door();
+        tokio::time::timeout(Duration::from_millis(1), door.let_in()).await.unwrap();
+        saw(&door, 3_000);
+        tokio::time::sleep(INTERVAL).await;
+        let began = Instant::now();
+        let waiting = tokio::time::timeout(INTERVAL * 5, door.let_in()).await;
+        assert!(waiting.is_err(), "let in after {:?}", began.elapsed());
+        saw(&door, 10);
+        tokio::time::timeout(INTERVAL * 2, door.let_in()).await.unwrap();
     }
 
     #[test]

@@ -9,7 +9,7 @@ use common::outbox;
 use common::pipeline::{
     Aggregate, Applied, Change, Decided, Load, Loaded, Recent, Stamp, StoreError,
 };
-use contracts::{OrderNo, SessionId};
+use contracts::{OrderNo, SessionId, topics};
 
 use crate::admission::Admission;
 use crate::domain::{self, Call, Event, Facts, Message, Order, Policy, Reply, Work, decide};
@@ -74,6 +74,12 @@ impl Aggregate for Orders {
     type Event = Event;
     type Call = Work;
     type Reply = Reply;
+
+    async fn ready(&self, group: &str) {
+        if group == topics::ORDER_INTAKE_GROUP {
+            self.admission.let_in().await;
+        }
+    }
 
     fn guess(&self, key: &Key, messages: &[&Message]) -> Option<Self::State> {
         match key {

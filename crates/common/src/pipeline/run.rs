@@ -102,7 +102,15 @@ impl<A: Aggregate> Pipeline<A> {
     }
 
     async fn run(&self) {
-        while let Some(intake) = self.source.next(&self.pace).await {
+        loop {
+            if let Source::Bus { consumer, .. } = &self.source {
+                tokio::select! {
+                    () = self.aggregate.ready(&self.group) => {}
+                    // What is in hand is finished, ready or not.
+                    () = consumer.stopping() => {}
+                }
+            }
+            let Some(intake) = self.source.next(&self.pace).await else { return };
             self.process(intake).await;
         }
     }

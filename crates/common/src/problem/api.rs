@@ -30,9 +30,12 @@ pub fn api<S: Clone + Send + Sync + 'static>(router: Router<S>, config: &ApiConf
                 "The path does not take this method",
             )
         })
-        .layer(DefaultBodyLimit::max(config.body_max_bytes))
-        .layer(Extension(BodyLimit(config.body_max_bytes)))
-        .layer(middleware::from_fn_with_state(limit, guard))
+        // As one layer: axum boxes each.
+        .layer((
+            middleware::from_fn_with_state(limit, guard),
+            Extension(BodyLimit(config.body_max_bytes)),
+            DefaultBodyLimit::max(config.body_max_bytes),
+        ))
 }
 
 /// Answers in time, whatever the handler does. What a handler started goes on without it: a

@@ -9,10 +9,9 @@ use common::bus::Destination;
 use common::outbox::Row;
 use common::pipeline::Stamp;
 use contracts::{
-    Body, CancelReason, Line, LocalTime, NotificationId, NotificationMessage, OrderEventMessage,
-    OrderEventType, Tag,
+    Body, CancelReason, Extra, Line, LocalTime, NotificationId, NotificationMessage,
+    OrderEventMessage, OrderEventType, Tag,
 };
-use serde_json::json;
 
 use super::Topics;
 use crate::domain::{Event, Notice, Order};
@@ -106,16 +105,15 @@ fn notification(
     // Bounded by the order number's 64 characters; the same transition names the same id.
     let id = NotificationId::new(format!("{}-{}-{channel}", order.order_no, notice.id_part()))
         .expect("an order number, a word and a channel are visible ASCII");
-    let params = json!({
-        "orderNo": order.order_no,
-        "total": order.total,
-        "currency": order.currency,
-        "tickets": order.lines.iter().map(|line| line.quantity.get()).sum::<i32>(),
-        "reason": order.reason,
-    });
+    let mut params = Extra::new();
+    params.insert("orderNo", order.order_no.as_str());
+    params.insert("total", order.total.to_string());
+    params.insert("currency", order.currency.as_str());
+    params.insert("tickets", order.lines.iter().map(|line| line.quantity.get()).sum::<i32>());
+    params.insert("reason", order.reason.clone());
     NotificationMessage {
         order_no: Some(order.order_no.clone()),
-        params: serde_json::from_value(params).ok(),
+        params: Some(params),
         valid_until: Some(stamp.occurred_at + TimeDelta::hours(NOTICE_VALID_HOURS)),
         ..NotificationMessage::templated(id, order.user_id, channel, notice.template())
     }
