@@ -19,6 +19,7 @@ use self::driven::Run;
 use self::rig::{Load, Rig};
 use self::scenario::{Drive, Figure, PLENTY, Scenario};
 use self::search::{is_sustained, search};
+use self::warm_up::warm_up;
 use super::signals::Signals;
 use super::up::EXIT_INTERRUPTED;
 
@@ -29,14 +30,12 @@ mod scenario;
 mod search;
 mod table;
 mod usage;
+mod warm_up;
 
 pub(super) use self::profile::{Profile, profile};
 
 /// A violated invariant, or a scenario that could not be measured.
 const EXIT_VIOLATED: u8 = 1;
-/// The broker's JIT compiler takes most of a core for its first half minute.
-const WARM_UP_S: u64 = 30;
-const WARM_UP_PER_S: f64 = 1_000.0;
 /// `overload`: how long one saga at a time is watched, and how long the peace before is.
 const IDLE_S: u64 = 5;
 /// How the final rate comes down when a long run does not sustain it.
@@ -221,9 +220,7 @@ async fn measure(
         }
         _ => {}
     }
-    let warm_up_s = WARM_UP_S.min(2 * order.seconds);
-    let warm_up = Load { rate: load.rate.min(WARM_UP_PER_S), seconds: warm_up_s, ..load };
-    rig.drive(Load { drive: warm_up.drive.open(), ..warm_up }).await?;
+    warm_up(rig, load, console).await?;
     let measured = match load.drive {
         Drive::Closed { .. } => Some((rig.drive(load).await?, None)),
         Drive::Open | Drive::Messages if scenario == Scenario::Half => {
@@ -320,8 +317,7 @@ async fn overload(
     console: &Console,
 ) -> Result<Option<Measured>, Error> {
     let idle = Load { drive: Drive::Closed { callers: 1 }, seconds: IDLE_S, ..load };
-    rig.drive(Load { rate: WARM_UP_PER_S, seconds: WARM_UP_S.min(2 * order.seconds), ..load })
-        .await?;
+    warm_up(rig, load, console).await?;
     let before = rig.drive(idle).await?;
     let maximum = match (order.rate, saga) {
         (Some(rate), _) => rate / 2.0,

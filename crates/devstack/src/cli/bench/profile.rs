@@ -10,7 +10,8 @@ use tokio::process::Command;
 
 use super::rig::{Rig, failed};
 use super::scenario::Scenario;
-use super::{Overrides, WARM_UP_PER_S, WARM_UP_S, flat, overrides, saga_at, table};
+use super::warm_up::warm_up;
+use super::{Overrides, flat, overrides, saga_at, table};
 
 /// Linux's own profiler; Debian's package is `linux-perf`.
 const PERF: &str = "perf";
@@ -46,7 +47,7 @@ pub(in crate::cli) async fn profile(order: Profile, console: &Console) -> Result
     let rig =
         Rig::start(Scenario::Saga, Some(Binaries::Release), data, flat(&order.overrides), console)
             .await?;
-    rig.drive(saga_at(WARM_UP_PER_S, WARM_UP_S)).await?;
+    warm_up(&rig, saga_at(order.rate, order.seconds), console).await?;
     psql(&rig, "SELECT pg_stat_statements_reset()").await?;
     let names = ["order-worker", "stock-worker", "notify-worker", "postgres", "redis"];
     let mut recorders = Vec::new();

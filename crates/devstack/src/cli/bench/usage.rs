@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::time::Duration;
 
 use devstack::Stack;
 use serde::Serialize;
@@ -80,6 +81,35 @@ impl Usage {
     }
 }
 
+/// What the compilers inside the broker have used, by thread.
+#[derive(Debug, Default)]
+pub(super) struct Compilers(HashMap<u32, u64>);
+
+impl Compilers {
+    pub(super) fn now(stack: &Stack) -> Self {
+        let broker = stack.processes().into_iter().find(|process| process.name() == "broker");
+        let tasks = broker.map(|process| format!("/proc/{}/task", process.pid()));
+        Self(tasks.map_or_else(HashMap::new, |tasks| compilers(&tasks)))
+    }
+
+    /// What was used since `before`.
+    pub(super) fn since(&self, before: &Self) -> Duration {
+        let used = |(thread, us): (&u32, &u64)| {
+            us.saturating_sub(before.0.get(thread).copied().unwrap_or_default())
+        };
+        Duration::from_micros(self.0.iter().map(used).sum())
+    }
+}
+
+fn compilers(tasks: &str) -> HashMap<u32, u64> {
+    let is_compiler =
+        |name: &str| name.starts_with("C1 Compiler") || name.starts_with("C2 Compiler");
+    stats(tasks)
+        .filter(|(_, name, _)| is_compiler(name))
+        .map(|(thread, _, stat)| (thread, stat.cpu_us))
+        .collect()
+}
+
 /// The most memory that each worker has had, in MB.
 pub(super) fn peak_memory_mb(stack: &Stack) -> BTreeMap<String, f64> {
     let Some(workers) = &stack.workers else { return BTreeMap::new() };
@@ -101,20 +131,24 @@ fn with_children(all: &HashMap<u32, Stat>, pid: u32) -> u64 {
 }
 
 fn processes() -> HashMap<u32, Stat> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| {
-            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-            let text = fs::read_to_string(entry.path().join("stat")).ok()?;
-            // The name is in brackets and may hold anything.
-            let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-            let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<u64>().ok());
-            // User and system time, its own and that of children that have ended.
-            let cpu = ticks(11)? + ticks(12)? + ticks(13)? + ticks(14)?;
-            let parent = fields.get(1)?.parse().ok()?;
-            Some((pid, Stat { parent, cpu_us: cpu * US_PER_TICK }))
-        })
-        .collect()
+    stats("/proc").map(|(pid, _, stat)| (pid, stat)).collect()
+}
+
+/// The number, the name and the use of each process (or thread) in a directory of `/proc`.
+fn stats(directory: &str) -> impl Iterator<Item = (u32, String, Stat)> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let text = fs::read_to_string(entry.path().join("stat")).ok()?;
+        // The name is in brackets and may hold anything.
+        let (name, fields) = text.split_once('(')?.1.rsplit_once(')')?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<u64>().ok());
+        // User and system time, its own and that of children that have ended.
+        let cpu = ticks(11)? + ticks(12)? + ticks(13)? + ticks(14)?;
+        let parent = fields.get(1)?.parse().ok()?;
+        Some((pid, name.to_owned(), Stat { parent, cpu_us: cpu * US_PER_TICK }))
+    })
 }
 
 /// Not idle, all, stolen.
