@@ -92,6 +92,7 @@ CREATE INDEX replay_items_dead_letter ON dlq.replay_items (dead_letter_id, repla
 CREATE INDEX replay_items_open ON dlq.replay_items (batch_id) WHERE outcome IS NULL;
 
 -- What is said. Rows are added and later deleted; only a refused one is ever changed.
+-- As with the inbox: what is added is deleted within days, so a vacuum before that is for nothing.
 CREATE TABLE dlq.outbox (
     batch_id          uuid        NOT NULL,
     event_id          uuid        NOT NULL,
@@ -109,7 +110,7 @@ CREATE TABLE dlq.outbox (
     properties        text,
     -- Why the broker refuses it for good.
     dead_reason       text
-);
+) WITH (autovacuum_vacuum_insert_threshold = -1);
 CREATE INDEX outbox_batch ON dlq.outbox (batch_id);
 
 -- What one transaction said, and whether the broker has all of it.
@@ -131,5 +132,5 @@ CREATE TABLE dlq.inbox (
     seen_at        timestamptz NOT NULL DEFAULT now(),
     -- In this order any plan looks events up one by one.
     PRIMARY KEY (event_id, consumer_group)
-);
+) WITH (autovacuum_vacuum_insert_threshold = -1);
 

@@ -68,6 +68,7 @@ CREATE TABLE notify.templates (
 );
 
 -- What is said. Rows are added and later deleted; only a refused one is ever changed.
+-- As with the inbox: what is added is deleted within days, so a vacuum before that is for nothing.
 CREATE TABLE notify.outbox (
     batch_id          uuid        NOT NULL,
     event_id          uuid        NOT NULL,
@@ -85,7 +86,7 @@ CREATE TABLE notify.outbox (
     properties        text,
     -- Why the broker refuses it for good.
     dead_reason       text
-);
+) WITH (autovacuum_vacuum_insert_threshold = -1);
 CREATE INDEX outbox_batch ON notify.outbox (batch_id);
 CREATE INDEX outbox_order_no ON notify.outbox (order_no);
 
@@ -107,5 +108,5 @@ CREATE TABLE notify.inbox (
     seen_at        timestamptz NOT NULL DEFAULT now(),
     -- In this order any plan looks events up one by one.
     PRIMARY KEY (event_id, consumer_group)
-);
+) WITH (autovacuum_vacuum_insert_threshold = -1);
 

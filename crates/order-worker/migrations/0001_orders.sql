@@ -118,6 +118,7 @@ CREATE TABLE orders.expiry_mark (
 INSERT INTO orders.expiry_mark (low_water) VALUES ('-infinity');
 
 -- What is said. Rows are added and later deleted; only a refused one is ever changed.
+-- As with the inbox: what is added is deleted within days, so a vacuum before that is for nothing.
 CREATE TABLE orders.outbox (
     batch_id          uuid NOT NULL,
     event_id          uuid NOT NULL,
@@ -136,7 +137,7 @@ CREATE TABLE orders.outbox (
     properties        text,
     -- Why the broker refuses it for good.
     dead_reason       text
-);
+) WITH (autovacuum_vacuum_insert_threshold = -1);
 CREATE INDEX outbox_batch ON orders.outbox (batch_id);
 CREATE INDEX outbox_order ON orders.outbox (order_no);
 
@@ -159,4 +160,4 @@ CREATE TABLE orders.inbox (
     seen_at        timestamptz NOT NULL DEFAULT now(),
     -- In this order any plan looks events up one by one.
     PRIMARY KEY (event_id, consumer_group)
-);
+) WITH (autovacuum_vacuum_insert_threshold = -1);

@@ -59,7 +59,7 @@ pub struct Orders {
     /// Is told of every committed change.
     pub admission: Admission,
     /// Orders that are under way.
-    pub recent: Recent<OrderNo, Order>,
+    pub recent: Recent<OrderNo, Box<Order>>,
     /// Creations that are done: who asks again gets the order.
     pub created: Recent<Key, ()>,
 }
@@ -67,7 +67,7 @@ pub struct Orders {
 #[async_trait]
 impl Aggregate for Orders {
     type Key = Key;
-    type State = Option<Order>;
+    type State = Option<Box<Order>>;
     type Message = Message;
     type Facts = Facts;
     type Gate = ();
@@ -120,12 +120,12 @@ impl Aggregate for Orders {
             self.store.load(request.group, &keys, &creations, request.events, known_sales).await?;
         self.sales.learn(&snapshot.sales);
         let sales = self.sales.of(&sessions_of(&request));
-        let mut by_number: HashMap<OrderNo, Order> = HashMap::new();
+        let mut by_number: HashMap<OrderNo, Box<Order>> = HashMap::new();
         let mut by_creation: HashMap<(SessionId, String, String), OrderNo> = HashMap::new();
         for order in snapshot.orders {
             let creation = (order.session_id, order.caller.clone(), order.idempotency_key.clone());
             by_creation.insert(creation, order.order_no.clone());
-            by_number.insert(order.order_no.clone(), order);
+            by_number.insert(order.order_no.clone(), Box::new(order));
         }
         let mut states = HashMap::with_capacity(request.keys.len());
         for (key, messages) in request.keys {
@@ -150,7 +150,7 @@ impl Aggregate for Orders {
         _gate: Option<&()>,
         facts: &Facts,
     ) -> Decided<Self> {
-        decide(state.as_ref(), message, facts)
+        decide(state.as_deref(), message, facts)
     }
 
     fn answer_at_once(&self, call: &Work) -> Option<Message> {
@@ -186,7 +186,7 @@ impl Aggregate for Orders {
     fn committed(&self, change: &mut Change<Self>) {
         if let Some(Some(order)) = &change.next {
             self.waiting.tell(&order.order_no, order.status);
-            self.admission.observe(change.base.as_ref(), order);
+            self.admission.observe(change.base.as_deref(), order);
         }
         let calls = calls_left(&change.calls);
         if !calls.is_empty() {
@@ -196,7 +196,10 @@ impl Aggregate for Orders {
 }
 
 /// The order that has the number a creation wants, if some other order has it.
-fn taken_number(messages: &[&Message], by_number: &HashMap<OrderNo, Order>) -> Option<OrderNo> {
+fn taken_number(
+    messages: &[&Message],
+    by_number: &HashMap<OrderNo, Box<Order>>,
+) -> Option<OrderNo> {
     messages.iter().find_map(|message| match message {
         Message::Create(new) if by_number.contains_key(&new.order_no) => Some(new.order_no.clone()),
         _ => None,

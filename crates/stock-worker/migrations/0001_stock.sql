@@ -77,6 +77,7 @@ CREATE TABLE stock.user_holds (
 ) WITH (fillfactor = 70);
 
 -- What is said. Rows are added and later deleted; only a refused one is ever changed.
+-- As with the inbox: what is added is deleted within days, so a vacuum before that is for nothing.
 CREATE TABLE stock.outbox (
     batch_id          uuid NOT NULL,
     event_id          uuid NOT NULL,
@@ -94,7 +95,7 @@ CREATE TABLE stock.outbox (
     properties        text,
     -- Why the broker refuses it for good.
     dead_reason       text
-);
+) WITH (autovacuum_vacuum_insert_threshold = -1);
 CREATE INDEX outbox_batch ON stock.outbox (batch_id);
 CREATE INDEX outbox_order_no ON stock.outbox (order_no);
 
@@ -116,7 +117,7 @@ CREATE TABLE stock.inbox (
     seen_at        timestamptz NOT NULL DEFAULT now(),
     -- In this order any plan looks events up one by one.
     PRIMARY KEY (event_id, consumer_group)
-);
+) WITH (autovacuum_vacuum_insert_threshold = -1);
 
 -- What an operator should look at: nothing here changes stock by itself.
 CREATE TABLE stock.repairs (

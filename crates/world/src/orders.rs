@@ -119,7 +119,7 @@ impl World {
             match self.decide_order(state, item, setup) {
                 Ok(decision) => {
                     if let Next::Changed(next) = decision.next {
-                        let mut next = next.expect("an order never goes away");
+                        let mut next = *next.expect("an order never goes away");
                         next.version += 1;
                         folded.next = Some(next);
                     }

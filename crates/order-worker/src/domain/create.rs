@@ -3,7 +3,7 @@
 use common::decision::Undecided;
 use contracts::{Amount, CancelReason, Currency, RejectReason, ShowId};
 
-use super::decide::{Decided, Decision, notify};
+use super::decide::{Decided, Decision, changed, notify};
 use super::event::{Event, Notice, Reply};
 use super::facts::{Facts, Sale};
 use super::message::{NewOrder, Origin};
@@ -129,7 +129,7 @@ pub(super) fn create(new: &NewOrder, facts: &Facts) -> Decided {
                 expires_at: order.expires_at,
                 replayed: false,
             };
-            Decision::changed(Some(order), reply).publish(Event::Created)
+            changed(order, reply).publish(Event::Created)
         }
         Err(refusal) => match new.origin {
             Origin::Request => Decision::unchanged(Reply::Refused(refusal)),
@@ -153,7 +153,7 @@ fn refuse_message(new: &NewOrder, refusal: Refusal, facts: &Facts) -> Decision {
     order.reason = Some(refusal.reason.to_string());
     order.closed_at = Some(facts.now);
     let notices = notify(&order, Notice::Rejected);
-    Decision::changed(Some(order), Reply::Refused(refusal))
+    changed(order, Reply::Refused(refusal))
         .publish(Event::Cancelled { reason: CancelReason::Refused })
         .publish_all(notices)
 }

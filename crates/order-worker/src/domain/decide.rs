@@ -7,10 +7,17 @@ use super::order::{Order, Status};
 use super::{cancel, create, expiry, payment, refund, stock};
 
 /// What an order's `decide` describes; the state is `None` where there is no order.
-pub type Decision = common::decision::Decision<Option<Order>, Event, Work, Reply>;
+///
+/// An order is some 400 bytes, which the pipeline hands on several times.
+pub type Decision = common::decision::Decision<Option<Box<Order>>, Event, Work, Reply>;
 
 /// A decision, or why there is none.
 pub type Decided = Result<Decision, Undecided>;
+
+/// The order becomes `next`.
+pub(super) fn changed(next: Order, reply: Reply) -> Decision {
+    Decision::changed(Some(Box::new(next)), reply)
+}
 
 /// Decides one message on one order. Pure and total: each status answers each message.
 ///
@@ -91,7 +98,7 @@ pub(super) fn end(mut order: Order, status: Status, ending: Ending, facts: &Fact
     order.closed_at = Some(facts.now);
     let notices = notify(&order, ending.notice);
     let closes = payment::close_open(&order);
-    let mut decision = Decision::changed(Some(order), ending.reply)
+    let mut decision = changed(order, ending.reply)
         .publish(Event::Cancelled { reason: ending.reason })
         .publish_all(notices);
     decision.calls.extend(closes);

@@ -1,6 +1,6 @@
 use contracts::CancelReason;
 
-use super::decide::{Decision, Ending, end};
+use super::decide::{Decision, Ending, changed, end};
 use super::event::{Notice, Reply};
 use super::facts::Facts;
 use super::order::{Order, Status};
@@ -19,7 +19,7 @@ pub(super) fn deadline(order: &Order, facts: &Facts) -> Decision {
             let mut next = order.clone();
             next.status = Status::Expiring;
             let closes = payment::close_open(&next);
-            let mut decision = Decision::changed(Some(next), Reply::None);
+            let mut decision = changed(next, Reply::None);
             decision.calls.extend(closes);
             decision
         }

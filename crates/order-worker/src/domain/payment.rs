@@ -5,7 +5,7 @@
 
 use contracts::CancelReason;
 
-use super::decide::{Decided, Decision, Ending, decide, end};
+use super::decide::{Decided, Decision, Ending, changed, decide, end};
 use super::event::{Call, CallKind, Event, Notice, Reply, Work};
 use super::facts::Facts;
 use super::message::{Captured, Message, ProviderEvent};
@@ -65,7 +65,7 @@ pub(super) fn pay(order: &Order, method: &str, facts: &Facts) -> Decision {
                 let mut next = order.clone();
                 next.payment_method = Some(method.to_owned());
                 let reply = Reply::Done { status: next.status, payment_id: None };
-                Decision::changed(Some(next), reply)
+                changed(next, reply)
             }
         },
         Status::Reserved => {
@@ -89,7 +89,7 @@ pub(super) fn pay(order: &Order, method: &str, facts: &Facts) -> Decision {
             let open = start(&mut next, method);
             let payment_id = next.payments.last().map(|payment| payment.payment_id.clone());
             let reply = Reply::Done { status: next.status, payment_id };
-            Decision::changed(Some(next), reply).call(open)
+            changed(next, reply).call(open)
         }
         Status::Paid | Status::Confirmed => refused("the order is paid"),
         Status::Expiring | Status::Expired => refused("the order has expired"),
@@ -112,7 +112,7 @@ pub(super) fn opened(order: &Order, payment_id: &str, provider_payment_id: &str)
     if payment.status == PaymentStatus::Created {
         payment.status = PaymentStatus::Pending;
     }
-    Decision::changed(Some(next), done(order)).call(end_call)
+    changed(next, done(order)).call(end_call)
 }
 
 /// The provider took money.
@@ -124,7 +124,7 @@ pub(super) fn captured(order: &Order, captured: &Captured, facts: &Facts) -> Dec
     };
     if payment.status == PaymentStatus::Captured {
         // Known already; only the call that asked is ended, or it would be made for ever.
-        let decision = Decision::changed(Some(next), done(order));
+        let decision = changed(next, done(order));
         return end_asking(decision, payment_id);
     }
     payment.status = PaymentStatus::Captured;
@@ -162,7 +162,7 @@ fn paid(mut next: Order, facts: &Facts) -> Decision {
     next.paid_at = Some(facts.now);
     let closes = close_open(&next);
     let reply = done(&next);
-    let mut decision = Decision::changed(Some(next), reply).publish(Event::Paid);
+    let mut decision = changed(next, reply).publish(Event::Paid);
     decision.calls.extend(closes);
     decision
 }
@@ -239,7 +239,7 @@ fn end_attempt(
         settle_end(next, reply, facts)
     } else {
         // Known already; only the call that asked is ended, with the order's version.
-        Decision::changed(Some(next), reply)
+        changed(next, reply)
     };
     for kind in ended {
         decision.calls.push(Work::End { call_id: Call::id_of(*kind, payment_id) });
@@ -250,7 +250,7 @@ fn end_attempt(
 /// The order after an attempt ended without paying it: it ends, too, when none is left open.
 fn settle_end(next: Order, reply: Reply, facts: &Facts) -> Decision {
     if next.has_open_payment() {
-        return Decision::changed(Some(next), reply);
+        return changed(next, reply);
     }
     match next.status {
         Status::Reserved => {
@@ -278,7 +278,7 @@ fn settle_end(next: Order, reply: Reply, facts: &Facts) -> Decision {
         | Status::Expired
         | Status::Refunding
         | Status::Refunded
-        | Status::Reacquiring => Decision::changed(Some(next), reply),
+        | Status::Reacquiring => changed(next, reply),
     }
 }
 
@@ -313,9 +313,7 @@ pub(super) fn callback(state: Option<&Order>, event: &ProviderEvent, facts: &Fac
     Ok(match effect.next {
         common::decision::Next::Changed(_) => effect.call(receipt),
         // A receipt is written with a version of the order, so that it is written once.
-        common::decision::Next::Unchanged => {
-            Decision::changed(Some(order.clone()), effect.reply).call(receipt)
-        }
+        common::decision::Next::Unchanged => changed(order.clone(), effect.reply).call(receipt),
     })
 }
 

@@ -1,4 +1,4 @@
-use super::decide::{Decision, notify};
+use super::decide::{Decision, changed, notify};
 use super::event::{Call, CallKind, Event, Notice, Reply, Work};
 use super::facts::Facts;
 use super::message::RefundOutcome;
@@ -71,13 +71,13 @@ pub(super) fn ended(
     }
     let all_back = next.refunds.iter().all(|refund| refund.status == RefundStatus::Succeeded);
     if next.status != Status::Refunding || !all_back {
-        return Decision::changed(Some(next), done).call(end_call);
+        return changed(next, done).call(end_call);
     }
     next.status = Status::Refunded;
     next.closed_at = Some(facts.now);
     let round = u32::try_from(next.refunds.len()).unwrap_or(u32::MAX);
     let notices = notify(&next, Notice::Refunded { round });
-    let mut decision = Decision::changed(Some(next), done).call(end_call);
+    let mut decision = changed(next, done).call(end_call);
     if facts.policy.publish_refunded {
         decision = decision.publish(Event::Refunded);
     }

@@ -2,7 +2,7 @@
 
 use contracts::CancelReason;
 
-use super::decide::{Decision, Ending, end, notify};
+use super::decide::{Decision, Ending, changed, end, notify};
 use super::event::{Event, Notice, Reply};
 use super::facts::Facts;
 use super::order::{Order, Status};
@@ -15,14 +15,13 @@ pub(super) fn deducted(order: &Order, facts: &Facts) -> Decision {
             let mut next = order.clone();
             next.status = Status::Reserved;
             next.reserved_at = Some(facts.now);
-            let mut decision = Decision::changed(None, Reply::None);
+            let method = next.payment_method.clone();
+            let start = method.map(|method| payment::start(&mut next, &method));
+            let mut decision = changed(next, Reply::None);
             if facts.policy.publish_reserved {
                 decision = decision.publish(Event::Reserved);
             }
-            if let Some(method) = next.payment_method.clone() {
-                decision = decision.call(payment::start(&mut next, &method));
-            }
-            decision.next = common::decision::Next::Changed(Some(next));
+            decision.calls.extend(start);
             decision
         }
         Status::Reserved | Status::Paid | Status::Confirmed | Status::Expiring => ignored(),
@@ -45,7 +44,7 @@ pub(super) fn rejected_on_reserve(order: &Order, reason: &str, facts: &Facts) ->
             next.reason = Some(reason.to_owned());
             next.closed_at = Some(facts.now);
             let notices = notify(&next, Notice::Rejected);
-            Decision::changed(Some(next), Reply::None)
+            changed(next, Reply::None)
                 .publish(Event::Cancelled { reason: CancelReason::Stock })
                 .publish_all(notices)
         }
@@ -87,7 +86,7 @@ pub(super) fn confirmed(order: &Order, facts: &Facts) -> Decision {
             next.status = Status::Confirmed;
             next.confirmed_at = Some(facts.now);
             let notices = notify(&next, Notice::Confirmed);
-            let mut decision = Decision::changed(Some(next), Reply::None);
+            let mut decision = changed(next, Reply::None);
             if facts.policy.publish_confirmed {
                 decision = decision.publish(Event::Confirmed);
             }
@@ -138,8 +137,8 @@ fn lose_tickets(order: &Order, reason: &str, facts: &Facts) -> Decision {
     next.reason = Some(reason.to_owned());
     next.closed_at = Some(facts.now);
     let refunds = refund::request_all(&mut next, "no tickets");
-    let mut decision = Decision::changed(Some(next), Reply::None)
-        .publish(Event::Cancelled { reason: CancelReason::Stock });
+    let mut decision =
+        changed(next, Reply::None).publish(Event::Cancelled { reason: CancelReason::Stock });
     decision.calls.extend(refunds);
     decision
 }

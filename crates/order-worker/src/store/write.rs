@@ -16,8 +16,8 @@ mod work;
 
 use heads::{INSERT_ORDERS, UPDATE_ORDERS, bind_inserts, bind_updates};
 use heads::{insert_orders, update_orders};
-use money::{UPSERT_PAYMENTS, bind_payments, changed_payments, upsert_payments};
 use money::{UPSERT_REFUNDS, bind_refunds, changed_refunds, upsert_refunds};
+use money::{bind_payments, changed_payments, payments_statement, upsert_payments};
 use work::{Ledger, write_work, write_work_with};
 
 /// One key's rows.
@@ -83,7 +83,7 @@ pub(super) async fn write_whole(
     inbox.insert_with(&mut whole, group, &entries);
     let payments = changed_payments(&units);
     if !payments.is_empty() {
-        let _ = bind_payments(whole.part("paid", UPSERT_PAYMENTS), &payments);
+        let _ = bind_payments(whole.part("paid", payments_statement(&payments)), &payments);
     }
     let refunds = changed_refunds(&units);
     if !refunds.is_empty() {

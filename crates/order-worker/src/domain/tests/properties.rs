@@ -74,7 +74,7 @@ proptest! {
             if let Next::Changed(next) = decision.next {
                 let next = next.expect("an order never disappears");
                 check(&next);
-                state = Some(next);
+                state = Some(*next);
             }
         }
         let mut once = told.clone();

@@ -4,15 +4,28 @@ use sqlx::PgConnection;
 use super::{Column, Unit, count, orders_of};
 use crate::domain::{Order, Payment, Refund};
 
-pub(super) const UPSERT_PAYMENTS: &str = "\
-    INSERT INTO orders.payments AS p (order_no, seq, session_id, method, amount, currency, \
-      status, provider_payment_id, captured, reason) \
-    SELECT unnest($1::text[]), unnest($2::int2[]), unnest($3::int8[]), unnest($4::text[]), \
-      unnest($5::numeric[]), unnest($6::text[]), unnest($7::int2[]), unnest($8::text[]), \
-      unnest($9::numeric[]), unnest($10::text[]) \
-    ON CONFLICT (order_no, seq) DO UPDATE SET status = excluded.status, \
+macro_rules! insert_payments {
+    ($end:literal) => {
+        concat!(
+            "INSERT INTO orders.payments AS p (order_no, seq, session_id, method, amount, \
+               currency, status, provider_payment_id, captured, reason) \
+             SELECT unnest($1::text[]), unnest($2::int2[]), unnest($3::int8[]), \
+               unnest($4::text[]), unnest($5::numeric[]), unnest($6::text[]), \
+               unnest($7::int2[]), unnest($8::text[]), unnest($9::numeric[]), \
+               unnest($10::text[])",
+            $end
+        )
+    };
+}
+
+/// Where a payment is there already, the statement fails.
+const INSERT_PAYMENTS: &str = insert_payments!("");
+
+const UPSERT_PAYMENTS: &str = insert_payments!(
+    " ON CONFLICT (order_no, seq) DO UPDATE SET status = excluded.status, \
       provider_payment_id = excluded.provider_payment_id, captured = excluded.captured, \
-      reason = excluded.reason, updated_at = now()";
+      reason = excluded.reason, updated_at = now()"
+);
 
 pub(super) const UPSERT_REFUNDS: &str = "\
     INSERT INTO orders.refunds AS r (order_no, seq, session_id, payment_seq, amount, currency, \
@@ -22,20 +35,37 @@ pub(super) const UPSERT_REFUNDS: &str = "\
     ON CONFLICT (order_no, seq) DO UPDATE SET status = excluded.status, \
       reason = excluded.reason, updated_at = now()";
 
-/// A payment or refund with its order and number.
-pub(super) type ChangedPayment<'a> = (&'a Order, i16, &'a Payment);
+/// A payment with its order and number.
+pub(super) struct ChangedPayment<'a> {
+    order: &'a Order,
+    seq: i16,
+    payment: &'a Payment,
+    is_new: bool,
+}
+
+/// A refund with its order, its number and its payment's.
 pub(super) type ChangedRefund<'a> = (&'a Order, i16, i16, &'a Refund);
 
 pub(super) fn changed_payments<'a>(hits: &[(usize, &Unit<'a>)]) -> Vec<ChangedPayment<'a>> {
     let mut changed = Vec::new();
     for (base, next) in orders_of(hits) {
         for (index, payment) in next.payments.iter().enumerate() {
-            if base.and_then(|base| base.payments.get(index)) != Some(payment) {
-                changed.push((next, count(index + 1), payment));
+            let before = base.and_then(|base| base.payments.get(index));
+            if before != Some(payment) {
+                let (seq, is_new) = (count(index + 1), before.is_none());
+                changed.push(ChangedPayment { order: next, seq, payment, is_new });
             }
         }
     }
     changed
+}
+
+/// The statement that writes them, where none is to be there that is believed to be new.
+pub(super) fn payments_statement(changed: &[ChangedPayment<'_>]) -> &'static str {
+    match changed.iter().all(|changed| changed.is_new) {
+        true => INSERT_PAYMENTS,
+        false => UPSERT_PAYMENTS,
+    }
 }
 
 pub(super) async fn upsert_payments(
@@ -53,16 +83,16 @@ pub(super) async fn upsert_payments(
 pub(super) fn bind_payments<B: Bind>(upsert: B, changed: &[ChangedPayment<'_>]) -> B {
     let column = Column(changed);
     upsert
-        .bind(column.of(|(order, _, _)| order.order_no.as_str()))
-        .bind(column.of(|(_, seq, _)| *seq))
-        .bind(column.of(|(order, _, _)| order.session_id.get()))
-        .bind(column.of(|(_, _, payment)| payment.method.as_str()))
-        .bind(column.of(|(_, _, payment)| payment.amount.decimal()))
-        .bind(column.of(|(order, _, _)| order.currency.to_string()))
-        .bind(column.of(|(_, _, payment)| payment.status as i16))
-        .bind(column.of(|(_, _, payment)| payment.provider_payment_id.as_deref()))
-        .bind(column.of(|(_, _, payment)| payment.captured.map(contracts::Amount::decimal)))
-        .bind(column.of(|(_, _, payment)| payment.reason.as_deref()))
+        .bind(column.of(|changed| changed.order.order_no.as_str()))
+        .bind(column.of(|changed| changed.seq))
+        .bind(column.of(|changed| changed.order.session_id.get()))
+        .bind(column.of(|changed| changed.payment.method.as_str()))
+        .bind(column.of(|changed| changed.payment.amount.decimal()))
+        .bind(column.of(|changed| changed.order.currency.to_string()))
+        .bind(column.of(|changed| changed.payment.status as i16))
+        .bind(column.of(|changed| changed.payment.provider_payment_id.as_deref()))
+        .bind(column.of(|changed| changed.payment.captured.map(contracts::Amount::decimal)))
+        .bind(column.of(|changed| changed.payment.reason.as_deref()))
 }
 
 pub(super) fn changed_refunds<'a>(hits: &[(usize, &Unit<'a>)]) -> Vec<ChangedRefund<'a>> {
