@@ -9,6 +9,9 @@ use crate::{ReadError, Tag};
 /// The largest body that is sent or read, in bytes: RocketMQ's default limit, 4 MiB.
 pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
+/// Most bodies of ours fit.
+const BODY_USUAL_BYTES: usize = 512;
+
 /// A message's body: JSON with names in camelCase.
 pub trait Body: Serialize + Sized {
     /// Takes the body's fields and keeps those it does not know.
@@ -39,7 +42,8 @@ pub trait Body: Serialize + Sized {
     /// # Errors
     /// Refuses what the broker would refuse.
     fn to_body(&self) -> Result<Vec<u8>, WriteError> {
-        let body = serde_json::to_vec(self).map_err(WriteError::Json)?;
+        let mut body = Vec::with_capacity(BODY_USUAL_BYTES);
+        serde_json::to_writer(&mut body, self).map_err(WriteError::Json)?;
         match body.len() {
             ..=MAX_BODY_BYTES => Ok(body),
             bytes => Err(WriteError::TooLarge { bytes }),

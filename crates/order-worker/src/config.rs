@@ -52,7 +52,8 @@ pub struct OrdersConfig {
     pub publish_refunded: bool,
     /// How often each process reads what changed of the sales.
     pub sale_refresh_ms: u64,
-    /// How long orders may wait for their stock before new ones are turned away with 503.
+    /// How long orders may wait for their stock before new ones are turned away with 503, and those
+    /// that come by message are left on the bus.
     pub backlog_max_ms: u64,
 }
 
