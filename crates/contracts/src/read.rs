@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -131,7 +132,7 @@ impl<'b> Fields<'b> {
     /// Finds the fields of a body.
     pub(crate) fn of(body: &'b [u8]) -> Result<Self, ReadError> {
         let fields = serde_json::from_slice(body);
-        fields.map_err(|_| match serde_json::from_slice::<de::IgnoredAny>(body) {
+        fields.map_err(|_| match serde_json::from_slice::<IgnoredAny>(body) {
             Ok(_) => ReadError::new("body", "expected a JSON object"),
             Err(error) => not_json(&error).under("body"),
         })
@@ -213,31 +214,8 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 }
 
 /// A field's name, borrowed unless it is escaped.
-struct Name<'b>(Cow<'b, str>);
-
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_str(NameVisitor)
-    }
-}
-
-struct NameVisitor;
-
-impl<'de> Visitor<'de> for NameVisitor {
-    type Value = Name<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, name: &'de str) -> Result<Name<'de>, E> {
-        Ok(Name(Cow::Borrowed(name)))
-    }
-
-    fn visit_str<E: de::Error>(self, name: &str) -> Result<Name<'de>, E> {
-        Ok(Name(Cow::Owned(name.to_owned())))
-    }
-}
+#[derive(Deserialize)]
+struct Name<'b>(#[serde(borrow)] Cow<'b, str>);
 
 impl FromField for String {
     fn from_field(value: Written<'_>) -> Result<Self, ReadError> {
