@@ -95,7 +95,7 @@ impl<'b> Written<'b> {
     }
 }
 
-/// serde_json's message holds a position, never a piece of the body.
+/// `serde_json`'s message holds a position, never a piece of the body.
 fn not_json(error: &serde_json::Error) -> ReadError {
     ReadError::new("", format!("not JSON: {error}"))
 }

@@ -92,12 +92,12 @@ impl Compilers {
         Self(tasks.map_or_else(HashMap::new, |tasks| compilers(&tasks)))
     }
 
-    /// What was used since `before`.
-    pub(super) fn since(&self, before: &Self) -> Duration {
+    /// What was used since `before`; none when no compiler is found.
+    pub(super) fn since(&self, before: &Self) -> Option<Duration> {
         let used = |(thread, us): (&u32, &u64)| {
             us.saturating_sub(before.0.get(thread).copied().unwrap_or_default())
         };
-        Duration::from_micros(self.0.iter().map(used).sum())
+        (!self.0.is_empty()).then(|| Duration::from_micros(self.0.iter().map(used).sum()))
     }
 }
 

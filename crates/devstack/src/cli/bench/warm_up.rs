@@ -30,8 +30,10 @@ pub(super) async fn warm_up(rig: &Rig, load: Load, console: &Console) -> Result<
         let (before, began) = (Compilers::now(&rig.stack), Instant::now());
         rig.drive(piece).await?;
         seconds += PIECE_S;
+        // Where they can't be seen, they are not believed to be at rest.
         let used = Compilers::now(&rig.stack).since(&before);
-        let cores = used.as_secs_f64() / began.elapsed().as_secs_f64();
+        let cores =
+            used.map_or(f64::NAN, |used| used.as_secs_f64() / began.elapsed().as_secs_f64());
         if cores <= REST || seconds >= limit_s {
             let percent = 100.0 * cores;
             console.line(format!("  warm after {seconds} s: {percent:.0} % of a core compile"));
