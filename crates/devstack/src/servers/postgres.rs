@@ -31,7 +31,7 @@ const SETTINGS: [(&str, &str); 15] = [
     ("synchronous_commit", "on"),
     ("full_page_writes", "on"),
     ("wal_buffers", "16MB"),
-    ("min_wal_size", "2GB"),
+    ("min_wal_size", "4GB"),
     ("max_wal_size", "4GB"),
     ("checkpoint_timeout", "15min"),
     ("checkpoint_completion_target", "0.9"),

@@ -66,7 +66,7 @@ const SESSIONS: [&str; 3] = ["1", "2", "3"];
 /// a while: to make a new one, PostgreSQL fills it with zeros while commits wait.
 const USED_WAL: [&str; 2] = [
     "SELECT count(pg_logical_emit_message(false, 'bench', repeat('x', 8000000))) \
-     FROM generate_series(1, 240)",
+     FROM generate_series(1, 520)",
     "CHECKPOINT",
 ];
 /// Fills the tables.
