@@ -199,7 +199,8 @@ pub struct Change<A: Aggregate> {
     /// `None` when no message changed anything: only inbox entries are written then.
     pub next: Option<A::State>,
     pub entries: Vec<inbox::Entry>,
-    pub rows: Vec<outbox::Row>,
+    /// Shared with the transaction that writes them and the relay that publishes them.
+    pub rows: Vec<Arc<outbox::Row>>,
     pub calls: Vec<A::Call>,
 }
 

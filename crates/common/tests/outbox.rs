@@ -223,3 +223,26 @@ async fn a_batch_of_which_all_is_refused_is_claimed_without_rows() {
     outbox.mark_sent(&database.pool, &batches).await.expect("marked");
     assert!(pending(&database.pool).await.is_empty());
 }
+
+#[tokio::test]
+async fn what_is_claimed_is_what_was_written() {
+    let (database, outbox) = database().await;
+    let mut plain = batch(&["A", "B"]);
+    plain[1].causation_id = Some(ids::event_id());
+    // One row of its transaction that has more than an envelope.
+    let mut mixed = batch(&["C", "D"]);
+    mixed[1].destination = Destination::Dead { group: "group".into(), topic: "TOPIC".into() };
+    mixed[1].properties = BTreeMap::from([("name".to_owned(), "Zürich".to_owned())]);
+    let mut traced = batch(&["E"]);
+    traced[0].traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
+    let two = [batch(&["F"]), batch(&["G"])].concat();
+    let written = [plain, mixed, traced, two];
+    for rows in &written {
+        write(&database.pool, &outbox, rows, OVER).await;
+    }
+    let claimed = outbox.claim(&database.pool, 10, LEASE).await.expect("the database answers");
+    assert_eq!(claimed.batches.len(), 5, "the last rows have a batch each");
+    let mut rows = claimed.rows;
+    rows.sort_by(|a, b| a.tag.cmp(&b.tag));
+    assert_eq!(rows, written.concat());
+}

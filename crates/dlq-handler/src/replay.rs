@@ -38,7 +38,7 @@ impl Replayer {
         let answer = self.store.replay(requested).await?;
         match &answer {
             Answer::Done(started) => {
-                self.relay.hand_over(vec![started.row.clone()], Instant::now());
+                self.relay.hand_over([started.row.clone()], Instant::now());
                 metrics::counter!(metric::REPLAYS, "group" => started.group.clone()).increment(1);
                 tracing::info!(
                     dead_letter.id = %id, replay.id = %started.replay_id, group = started.group,

@@ -39,7 +39,7 @@ impl SoldOut {
         let mut said = 0;
         for session_id in self.store.stale_flags().await? {
             if let Some(row) = self.store.publish_flags(session_id, self.interval).await? {
-                self.relay.hand_over(vec![row], Instant::now());
+                self.relay.hand_over([row], Instant::now());
                 metrics::counter!(metric::SALES_PUBLISHED, "cause" => "flags").increment(1);
                 said += 1;
             }

@@ -4,7 +4,7 @@
 //! A message is: its length with this field, a magic number, a checksum and flags (all 0), the body's
 //! length and the body, the properties' length (two bytes) and the properties. Numbers are big-endian.
 
-use bytes::{BufMut as _, BytesMut};
+use bytes::Bytes;
 use common::bus::{OutgoingMessage, PublishError};
 use rocketmq_model::common::message::message_batch::MessageBatch;
 use rocketmq_model::common::message::message_client_id_setter::MessageClientIDSetter;
@@ -19,22 +19,22 @@ const UNIQUE_ID_BYTES: usize = 42;
 /// The messages as one; call [`message::check`] on each before.
 pub(super) fn of(messages: &[&OutgoingMessage], topic: &str) -> Result<MessageBatch, PublishError> {
     let size = |message: &&OutgoingMessage| message::wire_bytes(message) + UNIQUE_ID_BYTES;
-    let mut body = BytesMut::with_capacity(messages.iter().map(size).sum());
+    let mut body = Vec::with_capacity(messages.iter().map(size).sum());
     for message in messages {
         write(message, &mut body)?;
     }
-    let mut whole = Message::builder().topic(topic).body(body.freeze()).build_unchecked();
+    let mut whole = Message::builder().topic(topic).body(Bytes::from(body)).build_unchecked();
     MessageClientIDSetter::set_uniq_id(&mut whole);
     Ok(MessageBatch { final_message: whole, messages: Vec::new() })
 }
 
-fn write(message: &OutgoingMessage, into: &mut BytesMut) -> Result<(), PublishError> {
+fn write(message: &OutgoingMessage, into: &mut Vec<u8>) -> Result<(), PublishError> {
     let start = into.len();
-    into.put_bytes(0, 16);
-    into.put_u32(length(message.body.len()));
-    into.put_slice(&message.body);
+    into.extend([0; 16]);
+    into.extend(length(message.body.len()).to_be_bytes());
+    into.extend_from_slice(&message.body);
     let properties = into.len();
-    into.put_u16(0);
+    into.extend([0; 2]);
     let id = MessageClientIDSetter::create_uniq_id();
     property(MessageConst::PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX, &id, into);
     if !message.tag.is_empty() {
@@ -59,11 +59,11 @@ fn write(message: &OutgoingMessage, into: &mut BytesMut) -> Result<(), PublishEr
     Ok(())
 }
 
-fn property(name: &str, value: &str, into: &mut BytesMut) {
-    into.put_slice(name.as_bytes());
-    into.put_u8(1);
-    into.put_slice(value.as_bytes());
-    into.put_u8(2);
+fn property(name: &str, value: &str, into: &mut Vec<u8>) {
+    into.extend_from_slice(name.as_bytes());
+    into.push(1);
+    into.extend_from_slice(value.as_bytes());
+    into.push(2);
 }
 
 fn length(bytes: usize) -> u32 {
@@ -74,7 +74,6 @@ fn length(bytes: usize) -> u32 {
 mod tests {
     use std::collections::BTreeMap;
 
-    use bytes::Bytes;
     use common::bus::Destination;
     use rocketmq_model::common::message::MessageTrait as _;
     use rocketmq_protocol::common::message::message_decoder;

@@ -37,7 +37,7 @@ pub struct Relay {
 }
 
 struct Leased {
-    row: Row,
+    row: Arc<Row>,
     batch: Arc<Open>,
     /// After this the sweeper may have claimed it: it is not ours to publish any more.
     until: Instant,
@@ -108,13 +108,19 @@ impl Relay {
 
     /// Takes committed rows, all that were written in their transaction; never waits. What does
     /// not fit is left to the sweeper.
-    pub fn hand_over(&self, rows: Vec<Row>, committed_at: Instant) {
+    pub fn hand_over(
+        &self,
+        rows: impl IntoIterator<Item = impl Into<Arc<Row>>>,
+        committed_at: Instant,
+    ) {
+        let rows: Vec<Arc<Row>> = rows.into_iter().map(Into::into).collect();
         if rows.is_empty() {
             return;
         }
         match self.queue.try_reserve_many(rows.len()) {
             Ok(places) => {
-                let batches = batches_of(&rows).into_iter().map(|batch| (batch, self.lease));
+                let batches = batches_of(rows.iter().map(AsRef::as_ref));
+                let batches = batches.into_iter().map(|batch| (batch, self.lease));
                 for (place, leased) in places.zip(leased(batches, rows, committed_at)) {
                     place.send(leased);
                 }
@@ -127,7 +133,8 @@ impl Relay {
 
     /// Takes what the sweeper claimed; waits for room.
     pub(super) async fn take(&self, claimed: Claimed, claimed_at: Instant) {
-        for leased in leased(claimed.batches, claimed.rows, claimed_at) {
+        let rows = claimed.rows.into_iter().map(Arc::new).collect();
+        for leased in leased(claimed.batches, rows, claimed_at) {
             if self.queue.send(leased).await.is_err() {
                 return;
             }
@@ -145,11 +152,13 @@ impl Relay {
 /// `from` on.
 fn leased(
     batches: impl IntoIterator<Item = (Batch, Duration)>,
-    rows: Vec<Row>,
+    rows: Vec<Arc<Row>>,
     from: Instant,
 ) -> impl Iterator<Item = Leased> {
-    let left: HashMap<Uuid, usize> =
-        batches_of(&rows).into_iter().map(|batch| (batch.id, batch.events)).collect();
+    let left: HashMap<Uuid, usize> = batches_of(rows.iter().map(AsRef::as_ref))
+        .into_iter()
+        .map(|batch| (batch.id, batch.events))
+        .collect();
     let open: HashMap<Uuid, (Arc<Open>, Instant)> = batches
         .into_iter()
         .map(|(batch, lease)| {

@@ -28,6 +28,8 @@ pub(super) enum Answer<Reply> {
 }
 
 pub(super) struct Folded<A: Aggregate> {
+    /// Which of the batch's cases it is about.
+    pub(super) case: usize,
     pub(super) change: Change<A>,
     /// One answer for each message, in order.
     pub(super) answers: Vec<Answer<A::Reply>>,
@@ -116,7 +118,7 @@ fn take<A: Aggregate>(
             causation_id: item.event_id(),
             traceparent: item.traceparent(),
         };
-        change.rows.push(aggregate.record(state, event, stamp));
+        change.rows.push(Arc::new(aggregate.record(state, event, stamp)));
     }
     for call in decision.calls {
         let answer = aggregate.answer_at_once(&call);

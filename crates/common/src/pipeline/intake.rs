@@ -10,7 +10,7 @@ use super::pace::{Pace, Turn};
 use super::{Aggregate, Decoded, GiveBack, Handler, LocalQueue, Unreadable};
 use crate::bus::{AckHandle, Consumer, Delivery, IncomingMessage, Subscription};
 
-/// One message in hand.
+/// One message in hand; it is large, and handed on in a box.
 pub(super) struct Item<A: Aggregate> {
     pub(super) key: A::Key,
     pub(super) message: A::Message,
@@ -18,7 +18,7 @@ pub(super) struct Item<A: Aggregate> {
 }
 
 pub(super) enum Origin<A: Aggregate> {
-    Bus { incoming: Box<IncomingMessage>, event_id: Uuid, traceparent: Option<Arc<str>> },
+    Bus { incoming: IncomingMessage, event_id: Uuid, traceparent: Option<Arc<str>> },
     Local(Slot<A::Reply>),
 }
 
@@ -40,7 +40,7 @@ impl<A: Aggregate> Item<A> {
 
 /// A batch, and what ends it.
 pub(super) struct Intake<A: Aggregate> {
-    pub(super) items: Vec<Item<A>>,
+    pub(super) items: Vec<Box<Item<A>>>,
     /// Unreadable messages: to the dead-letter queue at once.
     pub(super) dead: Vec<GiveBack>,
     pub(super) acks: Vec<AckHandle>,
@@ -137,11 +137,7 @@ impl<A: Aggregate> Intake<A> {
     }
 
     fn take_local(&mut self, entries: Vec<LocalEntry<A>>) {
-        self.items.extend(entries.into_iter().map(|LocalEntry { key, message, slot, .. }| Item {
-            key,
-            message,
-            origin: Origin::Local(slot),
-        }));
+        self.items.extend(entries.into_iter().map(|entry| entry.item));
     }
 }
 
@@ -152,11 +148,11 @@ fn take<A: Aggregate>(handlers: &[Handler<A>], incoming: IncomingMessage, into: 
         .ok_or_else(|| Unreadable(format!("tag: no handler for {:?}", incoming.tag)))
         .and_then(|handler| (handler.decode)(&incoming));
     match decoded {
-        Ok(Decoded { key, message, event_id, traceparent }) => into.items.push(Item {
+        Ok(Decoded { key, message, event_id, traceparent }) => into.items.push(Box::new(Item {
             key,
             message,
-            origin: Origin::Bus { incoming: Box::new(incoming), event_id, traceparent },
-        }),
+            origin: Origin::Bus { incoming, event_id, traceparent },
+        })),
         Err(unreadable) => into.dead.push(GiveBack::dead(incoming, unreadable.to_string())),
     }
 }

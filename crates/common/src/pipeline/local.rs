@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Aggregate;
+use super::intake::{Item, Origin};
 
 /// Why a local message was not decided; its source comes again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,10 +29,15 @@ pub enum CallError {
 pub(super) type Slot<Reply> = oneshot::Sender<Result<Reply, CallError>>;
 
 pub(super) struct LocalEntry<A: Aggregate> {
-    pub(super) key: A::Key,
-    pub(super) message: A::Message,
-    pub(super) slot: Slot<A::Reply>,
+    pub(super) item: Box<Item<A>>,
     since: Instant,
+}
+
+impl<A: Aggregate> LocalEntry<A> {
+    fn new(key: A::Key, message: A::Message, slot: Slot<A::Reply>) -> Self {
+        let item = Box::new(Item { key, message, origin: Origin::Local(slot) });
+        Self { item, since: Instant::now() }
+    }
 }
 
 /// The in-process subscription: bounded, answers each caller after the commit.
@@ -85,8 +91,10 @@ impl<A: Aggregate> LocalQueue<A> {
         if self.stop.is_cancelled() {
             return Err(CallError::Draining);
         }
-        let entry = LocalEntry { key, message, slot, since: Instant::now() };
-        self.sender.send(entry).await.map_err(|_| CallError::Draining)?;
+        self.sender
+            .send(LocalEntry::new(key, message, slot))
+            .await
+            .map_err(|_| CallError::Draining)?;
         answer.await.unwrap_or(Err(CallError::Draining))
     }
 
@@ -104,7 +112,7 @@ impl<A: Aggregate> LocalQueue<A> {
             return Err(CallError::Draining);
         }
         self.sender
-            .try_send(LocalEntry { key, message, slot, since: Instant::now() })
+            .try_send(LocalEntry::new(key, message, slot))
             .map_err(|_| CallError::Overloaded)?;
         Ok(answer)
     }

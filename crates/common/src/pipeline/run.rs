@@ -1,6 +1,5 @@
 //! The loop around a batch.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -36,16 +35,50 @@ pub struct Pipeline<A: Aggregate> {
     guessing: Guessing,
 }
 
+/// One key of a batch.
+struct Case<A: Aggregate> {
+    key: A::Key,
+    /// Its messages that are not decided yet, in the order in which they came.
+    pending: Vec<Box<Item<A>>>,
+    /// PostgreSQL's refusal, which replaces the gate's answer when decided again.
+    forced: Option<A::Gate>,
+    /// Messages are decided one at a time, to find the one that fails.
+    singly: bool,
+    /// The guessed state was wrong, or could not be shown to be right.
+    look_up: bool,
+}
+
 /// Where a batch stands.
 struct Progress<A: Aggregate> {
-    pending: BTreeMap<A::Key, Vec<Item<A>>>,
-    /// PostgreSQL's refusals, which replace the gate's answer when decided again.
-    forced: HashMap<A::Key, A::Gate>,
-    /// Keys whose messages are decided one at a time, to find the one that fails.
-    singly: HashSet<A::Key>,
-    /// Keys whose guessed states were wrong, or could not be shown to be right.
-    look_up: HashSet<A::Key>,
+    /// In the order of their keys.
+    cases: Vec<Case<A>>,
     backs: Vec<GiveBack>,
+}
+
+impl<A: Aggregate> Progress<A> {
+    fn of(mut items: Vec<Box<Item<A>>>, backs: Vec<GiveBack>) -> Self {
+        items.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut cases: Vec<Case<A>> = Vec::with_capacity(items.len());
+        for item in items {
+            match cases.last_mut().filter(|case| case.key == item.key) {
+                Some(case) => case.pending.push(item),
+                None => cases.push(Case {
+                    key: item.key.clone(),
+                    pending: vec![item],
+                    forced: None,
+                    singly: false,
+                    look_up: false,
+                }),
+            }
+        }
+        Self { cases, backs }
+    }
+
+    /// The cases that have undecided messages.
+    fn pending(&self) -> Vec<usize> {
+        let numbered = self.cases.iter().enumerate();
+        numbered.filter(|(_, case)| !case.pending.is_empty()).map(|(number, _)| number).collect()
+    }
 }
 
 impl<A: Aggregate> Pipeline<A> {
@@ -120,21 +153,16 @@ impl<A: Aggregate> Pipeline<A> {
         let started = Instant::now();
         let count = intake.items.len();
         let Intake { items, dead, acks } = intake;
-        let mut progress = Progress::<A> {
-            pending: BTreeMap::new(),
-            forced: HashMap::new(),
-            singly: HashSet::new(),
-            look_up: HashSet::new(),
-            backs: dead,
-        };
-        for item in items {
-            progress.pending.entry(item.key.clone()).or_default().push(item);
-        }
+        let mut progress = Progress::of(items, dead);
         let mut backoff = self.runtime.backoff();
         let mut rounds = 0;
-        while !progress.pending.is_empty() {
+        loop {
+            let pending = progress.pending();
+            if pending.is_empty() {
+                break;
+            }
             rounds += 1;
-            let result = self.round(&mut progress).await;
+            let result = self.round(&mut progress, pending).await;
             let error = match result {
                 Ok(()) if rounds % ROUNDS_MAX != 0 => continue,
                 Ok(()) => StoreError::Away {
@@ -144,7 +172,7 @@ impl<A: Aggregate> Pipeline<A> {
                 Err(error) => error,
             };
             if matches!(self.source, Source::Local(_)) {
-                answer_all(std::mem::take(&mut progress.pending), &error);
+                answer_all(std::mem::take(&mut progress.cases), &error);
                 self.runtime.pause(&mut backoff, &error).await;
             } else if !self.runtime.pause(&mut backoff, &error).await {
                 return;
@@ -166,18 +194,21 @@ impl<A: Aggregate> Pipeline<A> {
     }
 
     /// Loads, consults, decides and applies everything pending, once.
-    async fn round(&self, progress: &mut Progress<A>) -> Result<(), StoreError> {
-        let keys: Vec<A::Key> = progress.pending.keys().cloned().collect();
-        let mut subsets = vec![keys];
-        while let Some(keys) = subsets.pop() {
-            match self.round_of(progress, &keys).await {
+    async fn round(
+        &self,
+        progress: &mut Progress<A>,
+        pending: Vec<usize>,
+    ) -> Result<(), StoreError> {
+        let mut subsets = vec![pending];
+        while let Some(cases) = subsets.pop() {
+            match self.round_of(progress, &cases).await {
                 Ok(()) => {}
                 // Loading fails on some key's data: halve until it stands alone.
-                Err(StoreError::Data(cause)) if keys.len() == 1 => {
-                    self.fail_first(progress, &keys[0], &cause);
+                Err(StoreError::Data(cause)) if cases.len() == 1 => {
+                    self.fail_first(progress, cases[0], &cause);
                 }
                 Err(StoreError::Data(_)) => {
-                    let (left, right) = keys.split_at(keys.len() / 2);
+                    let (left, right) = cases.split_at(cases.len() / 2);
                     subsets.push(left.to_vec());
                     subsets.push(right.to_vec());
                 }
@@ -190,20 +221,21 @@ impl<A: Aggregate> Pipeline<A> {
     async fn round_of(
         &self,
         progress: &mut Progress<A>,
-        keys: &[A::Key],
+        cases: &[usize],
     ) -> Result<(), StoreError> {
-        let (folded, facts) = self.decide(progress, keys).await?;
+        let (folded, facts) = self.decide(progress, cases).await?;
         crash::at(Boundary::Decided, &self.group);
         let mut changes = Vec::with_capacity(folded.len());
-        let mut answers = HashMap::with_capacity(folded.len());
-        let mut done = Vec::new();
+        // Of each change.
+        let mut answers = Vec::with_capacity(folded.len());
+        let mut done = Vec::with_capacity(folded.len());
         for folded in folded {
             if folded.is_guessed && !folded.shows_its_base() {
-                progress.look_up.insert(folded.change.key);
+                progress.cases[folded.case].look_up = true;
             } else if folded.change.is_empty() {
                 done.push(folded);
             } else {
-                answers.insert(folded.change.key.clone(), folded.answers);
+                answers.push((folded.case, folded.answers));
                 changes.push(folded.change);
             }
         }
@@ -211,37 +243,32 @@ impl<A: Aggregate> Pipeline<A> {
         let results = self.apply(changes).await?;
         crash::at(Boundary::Committed, &self.group);
         let mut failed = Vec::new();
-        for (change, result) in results {
+        for ((change, result), (number, answers)) in results.into_iter().zip(answers) {
+            let case = &mut progress.cases[number];
+            case.look_up |= !matches!(result, Ok(Applied::Applied) | Err(_));
             match result {
                 Ok(Applied::Applied) => {
-                    let answers = answers.remove(&change.key).expect("each key has one change");
-                    done.push(Folded { change, answers, is_guessed: false });
+                    done.push(Folded { case: number, change, answers, is_guessed: false });
                 }
                 Ok(Applied::Missed) => {
                     metrics::counter!(metric::PIPELINE_MISSES).increment(1);
                     self.guessing.missed();
-                    progress.forced.remove(&change.key);
-                    progress.look_up.insert(change.key);
+                    case.forced = None;
                 }
-                Ok(Applied::Refused(gate)) => {
-                    progress.look_up.insert(change.key.clone());
-                    progress.forced.insert(change.key, gate);
-                }
-                Ok(Applied::StaleEpoch) => {
-                    progress.forced.remove(&change.key);
-                    progress.look_up.insert(change.key);
-                }
-                Err(cause) => failed.push((change.key, cause)),
+                Ok(Applied::Refused(gate)) => case.forced = Some(gate),
+                Ok(Applied::StaleEpoch) => case.forced = None,
+                Err(cause) => failed.push((number, cause)),
             }
         }
         let settled = self.finish(progress, done, &facts, committed_at).await;
-        for (key, cause) in failed {
-            self.fail_first(progress, &key, &cause);
+        for (case, cause) in failed {
+            self.fail_first(progress, case, &cause);
         }
         settled
     }
 
     /// Applies in one transaction; when some change's data fails it, halves to find that one.
+    /// Answers in the same order.
     async fn apply(
         &self,
         changes: Vec<Change<A>>,
@@ -254,7 +281,7 @@ impl<A: Aggregate> Pipeline<A> {
             }
             let batch_id = ids::event_id();
             for row in part.iter_mut().flat_map(|change| &mut change.rows) {
-                row.batch_id = batch_id;
+                Arc::make_mut(row).batch_id = batch_id;
             }
             let part = Arc::new(part);
             let applied = self.aggregate.apply(&self.group, part.clone()).await;
@@ -285,11 +312,11 @@ impl<A: Aggregate> Pipeline<A> {
         committed_at: Instant,
     ) -> Result<(), StoreError> {
         // All at once, so that they leave together.
-        let rows = done.iter_mut().flat_map(|done| std::mem::take(&mut done.change.rows)).collect();
+        let rows = done.iter_mut().flat_map(|done| std::mem::take(&mut done.change.rows));
         self.runtime.relay.hand_over(rows, committed_at);
         let mut changes = Vec::with_capacity(done.len());
-        for Folded { mut change, answers, .. } in done {
-            self.answer(progress, &change.key, answers);
+        for Folded { case, mut change, answers, .. } in done {
+            self.answer(progress, case, answers);
             self.aggregate.committed(&mut change);
             changes.push(change);
         }
@@ -313,17 +340,13 @@ impl<A: Aggregate> Pipeline<A> {
         Ok(())
     }
 
-    /// Takes a key's decided messages out of what is pending.
-    fn answer(&self, progress: &mut Progress<A>, key: &A::Key, answers: Vec<Answer<A::Reply>>) {
-        let Some(items) = progress.pending.get_mut(key) else { return };
-        let rest = items.split_off(answers.len());
-        let decided = std::mem::replace(items, rest);
-        if items.is_empty() {
-            progress.pending.remove(key);
-        }
-        progress.forced.remove(key);
+    /// Takes a case's decided messages out of what is pending.
+    fn answer(&self, progress: &mut Progress<A>, case: usize, answers: Vec<Answer<A::Reply>>) {
+        let Progress { cases, backs } = progress;
+        let case = &mut cases[case];
+        case.forced = None;
         let mut repeated = 0;
-        for (item, answer) in decided.into_iter().zip(answers) {
+        for (item, answer) in case.pending.drain(..answers.len()).zip(answers) {
             match (item.origin, answer) {
                 (Origin::Local(slot), Answer::Decided(reply)) => {
                     // A caller that has gone away polls or asks again.
@@ -333,9 +356,9 @@ impl<A: Aggregate> Pipeline<A> {
                     let _ = slot.send(Err(CallError::Failed(undecided.to_string())));
                 }
                 (Origin::Bus { incoming, .. }, Answer::Undecided(undecided)) => {
-                    progress.backs.push(match undecided {
-                        Undecided::Dead(cause) => GiveBack::dead(*incoming, cause),
-                        Undecided::Retry(cause) => self.runtime.retry(*incoming, cause),
+                    backs.push(match undecided {
+                        Undecided::Dead(cause) => GiveBack::dead(incoming, cause),
+                        Undecided::Retry(cause) => self.runtime.retry(incoming, cause),
                     });
                 }
                 (Origin::Bus { .. }, Answer::Known) => repeated += 1,
@@ -348,31 +371,29 @@ impl<A: Aggregate> Pipeline<A> {
         }
     }
 
-    /// The key's change can't be written: its only message is given back; of several, the first
+    /// The case's change can't be written: its only message is given back; of several, the first
     /// is tried alone next.
-    fn fail_first(&self, progress: &mut Progress<A>, key: &A::Key, cause: &str) {
-        let Some(items) = progress.pending.get_mut(key) else { return };
-        if items.len() > 1 && progress.singly.insert(key.clone()) {
+    fn fail_first(&self, progress: &mut Progress<A>, case: usize, cause: &str) {
+        let case = &mut progress.cases[case];
+        if case.pending.len() > 1 && !case.singly {
+            case.singly = true;
             return;
         }
-        let item = items.remove(0);
-        if items.is_empty() {
-            progress.pending.remove(key);
-        }
+        let item = case.pending.remove(0);
         match item.origin {
             Origin::Local(slot) => {
-                tracing::error!(key = %key, cause, "a request could not be written");
+                tracing::error!(key = %case.key, cause, "a request could not be written");
                 let _ = slot.send(Err(CallError::Failed(cause.to_owned())));
             }
             Origin::Bus { incoming, .. } => {
-                progress.backs.push(self.runtime.retry(*incoming, cause.to_owned()));
+                progress.backs.push(self.runtime.retry(incoming, cause.to_owned()));
             }
         }
     }
 }
 
-fn answer_all<A: Aggregate>(pending: BTreeMap<A::Key, Vec<Item<A>>>, error: &StoreError) {
-    for item in pending.into_values().flatten() {
+fn answer_all<A: Aggregate>(cases: Vec<Case<A>>, error: &StoreError) {
+    for item in cases.into_iter().flat_map(|case| case.pending) {
         if let Origin::Local(slot) = item.origin {
             let answer = match error {
                 StoreError::Away { dependency, reason } => {

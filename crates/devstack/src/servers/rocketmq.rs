@@ -115,10 +115,12 @@ async fn start_broker(context: Context<'_>, names: &str, port: u16) -> Result<Pr
          mappedFileSizeCommitLog={log_file_bytes}\n\
          mappedFileSizeConsumeQueue={queue_file_bytes}\n\
          maxTransferCountOnMessageInMemory=1024\n\
+         maxTransferBytesOnMessageInMemory=1048576\n\
          diskMaxUsedSpaceRatio=98\n\
          timerFlushIntervalMs=10000\n\
          timerGetMessageThreadNum=1\n\
          timerPutMessageThreadNum=1\n\
+         putConsumeQueueDataByFileChannel=false\n\
          flushDiskType=ASYNC_FLUSH\n\
          autoCreateTopicEnable=false\n\
          autoCreateSubscriptionGroup=false\n"

@@ -73,7 +73,7 @@ pub(crate) struct Write {
     /// The delivery to be made, when `next` is PENDING.
     pub(crate) deliver: Option<Deliver>,
     pub(crate) entries: Vec<inbox::Entry>,
-    pub(crate) rows: Vec<outbox::Row>,
+    pub(crate) rows: Vec<Arc<outbox::Row>>,
 }
 
 impl Store {
@@ -114,7 +114,7 @@ impl Store {
         }
         let entries: Vec<_> = writes.iter().flat_map(|write| &write.entries).collect();
         self.inbox.insert_with(&mut whole, group, &entries);
-        let rows: Vec<_> = writes.iter().flat_map(|write| &write.rows).collect();
+        let rows: Vec<_> = writes.iter().flat_map(|write| &write.rows).map(AsRef::as_ref).collect();
         self.outbox.insert_with(&mut whole, &rows, self.outbox_lease);
         let ended = ended(writes.iter());
         if !ended.is_empty() {
@@ -143,7 +143,7 @@ impl Store {
         let hits = || writes.iter().filter(|write| is_hit(write));
         let entries: Vec<_> = hits().flat_map(|write| &write.entries).collect();
         self.inbox.insert(connection, group, &entries).await?;
-        let rows: Vec<_> = hits().flat_map(|write| &write.rows).collect();
+        let rows: Vec<_> = hits().flat_map(|write| &write.rows).map(AsRef::as_ref).collect();
         self.outbox.insert(connection, &rows, self.outbox_lease).await?;
         self.calls(connection, hits()).await?;
         Ok(writes.iter().map(is_hit).collect())

@@ -92,7 +92,8 @@ pub(super) async fn write_whole(
     if !write_work_with(&mut whole, Ledger::of(&units), lease) {
         return Ok(false);
     }
-    let rows: Vec<&outbox::Row> = units.iter().flat_map(|(_, unit)| &unit.change.rows).collect();
+    let rows: Vec<&outbox::Row> =
+        units.iter().flat_map(|(_, unit)| &unit.change.rows).map(AsRef::as_ref).collect();
     outbox.insert_with(&mut whole, &rows, lease);
     whole.run(pool).await
 }
@@ -121,7 +122,8 @@ pub(super) async fn write(
     write_work(connection, &hits, lease).await?;
     let entries: Vec<&Entry> = hits.iter().flat_map(|(_, unit)| &unit.change.entries).collect();
     inbox.insert(connection, group, &entries).await?;
-    let rows: Vec<&outbox::Row> = hits.iter().flat_map(|(_, unit)| &unit.change.rows).collect();
+    let rows: Vec<&outbox::Row> =
+        hits.iter().flat_map(|(_, unit)| &unit.change.rows).map(AsRef::as_ref).collect();
     outbox.insert(connection, &rows, lease).await?;
     Ok(hits.into_iter().map(|(index, _)| index).collect())
 }

@@ -48,7 +48,7 @@ async fn set_state(
     let changed = update.row.is_some();
     if let Some(row) = update.row {
         metrics::counter!(metric::SALES_PUBLISHED, "cause" => "state").increment(1);
-        api.relay.hand_over(vec![row], Instant::now());
+        api.relay.hand_over([row], Instant::now());
     }
     Ok(Json(SaleAnswer {
         session_id: session_id.get(),

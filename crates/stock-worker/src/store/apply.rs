@@ -60,7 +60,8 @@ impl Store {
         let entries: Vec<_> = plan.changes.iter().flat_map(|change| &change.entries).collect();
         self.inbox.insert_with(&mut whole, &plan.group, &entries);
         move_with(&mut whole, &plan.changes);
-        let rows: Vec<_> = plan.changes.iter().flat_map(|change| &change.rows).collect();
+        let rows: Vec<_> =
+            plan.changes.iter().flat_map(|change| &change.rows).map(AsRef::as_ref).collect();
         self.outbox.insert_with(&mut whole, &rows, plan.lease);
         let repairs = repairs(plan.changes.iter());
         if !repairs.is_empty() {
@@ -105,7 +106,8 @@ impl Store {
     ) -> Result<(), sqlx::Error> {
         let entries: Vec<_> = written.iter().flat_map(|change| &change.entries).collect();
         self.inbox.insert(connection, &plan.group, &entries).await?;
-        let rows: Vec<_> = written.iter().flat_map(|change| &change.rows).collect();
+        let rows: Vec<_> =
+            written.iter().flat_map(|change| &change.rows).map(AsRef::as_ref).collect();
         self.outbox.insert(connection, &rows, plan.lease).await?;
         let repairs = repairs(written.iter().copied());
         if !repairs.is_empty() {

@@ -1,6 +1,7 @@
 //! A batch as it is written: owned, so that the transaction can outlive its caller.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::inbox::Entry;
@@ -27,7 +28,7 @@ pub struct Planned {
     pub(super) base_version: i64,
     pub(super) next: Option<NextRow>,
     pub(super) entries: Vec<Entry>,
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<Arc<Row>>,
     pub(super) repairs: Vec<RepairRow>,
     pub(super) shifts: BTreeMap<TicketId, Shift>,
     pub(super) user: Option<UserShift>,
@@ -83,7 +84,7 @@ impl Planned {
         base: Option<&Hold>,
         next: Option<&Hold>,
         entries: Vec<Entry>,
-        rows: Vec<Row>,
+        rows: Vec<Arc<Row>>,
     ) -> Self {
         let shifts = next.map(|next| shifts(base, next)).unwrap_or_default();
         let user = next.and_then(|next| {

@@ -167,7 +167,7 @@ impl World {
 
     pub(crate) async fn set_state(&self, session: SessionId, state: SaleState) {
         let update = self.store.set_state(session, state).await.expect("written").expect("there");
-        self.worker.runtime.relay.hand_over(update.row.into_iter().collect(), Instant::now());
+        self.worker.runtime.relay.hand_over(update.row, Instant::now());
     }
 
     /// Starts to consume, as one more process would.

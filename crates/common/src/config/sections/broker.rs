@@ -57,7 +57,7 @@ impl Default for BrokerConfig {
             stock_topic: "STOCK_TOPIC".to_owned(),
             notification_topic: "NOTIFICATION_TOPIC".to_owned(),
             send_timeout_ms: 3_000,
-            pull_batch_max: 256,
+            pull_batch_max: 1_024,
             pull_suspend_ms: 1_000,
             pull_timeout_ms: 5_000,
             broker_attempts_max: 16,

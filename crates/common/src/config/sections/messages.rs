@@ -48,9 +48,9 @@ impl PipelineConfig {
 impl Default for PipelineConfig {
     fn default() -> Self {
         Self {
-            batch_max: 512,
+            batch_max: 1_024,
             in_flight_max: 2,
-            gather_us: 60_000,
+            gather_us: 200_000,
             attempts_max: 8,
             retry_delays_ms: vec![1_000, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000],
             backoff_min_ms: 100,
@@ -109,7 +109,7 @@ impl Default for OutboxConfig {
             write_version: contracts::WRITE_VERSION,
             relay_queue_max: 20_000,
             publishers: 2,
-            publish_batch_max: 512,
+            publish_batch_max: 1_024,
             mark_interval_ms: 100,
             lease_ms: 10_000,
             sweep_interval_ms: 1_000,

@@ -1,31 +1,31 @@
 //! From messages to decisions on them; nothing is written.
 
-use super::{Item, Pipeline, Progress};
+use super::{Case, Item, Pipeline, Progress};
 use crate::crash::{self, Boundary};
 use crate::metric;
 use crate::pipeline::fold::{Folded, fold};
 use crate::pipeline::{Aggregate, Ask, Guess, Load, Loaded, StoreError};
+
+impl<A: Aggregate> Case<A> {
+    /// The messages that are decided next.
+    fn next(&self) -> &[Box<Item<A>>] {
+        if self.singly { &self.pending[..1] } else { &self.pending }
+    }
+}
 
 impl<A: Aggregate> Pipeline<A> {
     /// Loads, consults and folds; nothing is written.
     pub(super) async fn decide(
         &self,
         progress: &Progress<A>,
-        keys: &[A::Key],
+        cases: &[usize],
     ) -> Result<(Vec<Folded<A>>, A::Facts), StoreError> {
-        let in_hand: Vec<(&A::Key, &[Item<A>])> = keys
-            .iter()
-            .filter_map(|key| {
-                let items = progress.pending.get(key)?.as_slice();
-                let first = if progress.singly.contains(key) { &items[..1] } else { items };
-                Some((key, first))
-            })
-            .collect();
+        let in_hand: Vec<&Case<A>> = cases.iter().map(|&case| &progress.cases[case]).collect();
         let requested: Vec<(&A::Key, Vec<&A::Message>)> = in_hand
             .iter()
-            .map(|(key, items)| (*key, items.iter().map(|item| &item.message).collect()))
+            .map(|case| (&case.key, case.next().iter().map(|item| &item.message).collect()))
             .collect();
-        let guesses = self.guess(progress, &requested);
+        let guesses = self.guess(&in_hand, &requested);
         let (guessed, asked) = split(requested, &guesses);
         metrics::counter!(metric::PIPELINE_GUESSES, "group" => self.group.to_string())
             .increment(guessed.len() as u64);
@@ -34,7 +34,7 @@ impl<A: Aggregate> Pipeline<A> {
             .iter()
             .zip(&guesses)
             .filter(|(_, guess)| guess.is_none())
-            .flat_map(|((_, items), _)| items.iter().filter_map(Item::event_id))
+            .flat_map(|(case, _)| case.next().iter().filter_map(|item| item.event_id()))
             .collect();
         let load = Load { group: &self.group, keys: &asked, guessed: &guessed, events: &events };
         let Loaded { mut states, known, facts } = self.aggregate.load(load).await?;
@@ -43,59 +43,57 @@ impl<A: Aggregate> Pipeline<A> {
         let bases: Vec<(A::State, bool)> = in_hand
             .iter()
             .zip(guesses)
-            .map(|((key, _), guess)| match guess {
+            .map(|(case, guess)| match guess {
                 Some(state) => (state, true),
                 None => {
-                    let loaded = states.remove(*key);
+                    let loaded = states.remove(&case.key);
                     (loaded.expect("load answers a state for each key that was asked for"), false)
                 }
             })
             .collect();
         let mut asks = Vec::new();
-        for (&(key, items), (state, _)) in in_hand.iter().zip(&bases) {
-            if progress.forced.contains_key(key) {
+        for (case, (state, _)) in in_hand.iter().zip(&bases) {
+            if case.forced.is_some() {
                 continue;
             }
-            for item in items {
+            for item in case.next() {
                 if !item.event_id().is_some_and(|id| known.contains(&id)) {
-                    asks.push(Ask { key, state, message: &item.message });
+                    asks.push(Ask { key: &case.key, state, message: &item.message });
                 }
             }
         }
         let mut gates = self.aggregate.consult(&facts, &asks).await?.into_iter();
         drop(asks);
         let mut folded = Vec::with_capacity(in_hand.len());
-        for ((key, items), (state, is_guessed)) in in_hand.iter().zip(bases) {
-            let forced = progress.forced.get(*key);
-            let with_gates: Vec<(&Item<A>, Option<A::Gate>)> = items
+        for ((&number, case), (state, is_guessed)) in cases.iter().zip(in_hand).zip(bases) {
+            let with_gates: Vec<(&Item<A>, Option<A::Gate>)> = case
+                .next()
                 .iter()
                 .map(|item| {
                     let is_known = item.event_id().is_some_and(|id| known.contains(&id));
-                    let gate = match forced {
+                    let gate = match &case.forced {
                         Some(refusal) => Some(refusal.clone()),
                         None if is_known => None,
                         None => gates.next().flatten(),
                     };
-                    (item, gate)
+                    (&**item, gate)
                 })
                 .collect();
-            let (change, answers) = fold(&*self.aggregate, key, state, &with_gates, &facts, &known);
-            folded.push(Folded { change, answers, is_guessed });
+            let (change, answers) =
+                fold(&*self.aggregate, &case.key, state, &with_gates, &facts, &known);
+            folded.push(Folded { case: number, change, answers, is_guessed });
         }
         Ok((folded, facts))
     }
 
     /// A guess for each key that has one.
-    fn guess(
-        &self,
-        progress: &Progress<A>,
-        requested: &[Requested<'_, A>],
-    ) -> Vec<Option<A::State>> {
+    fn guess(&self, cases: &[&Case<A>], requested: &[Requested<'_, A>]) -> Vec<Option<A::State>> {
         let may_guess = self.guessing.may_guess();
-        requested
+        cases
             .iter()
-            .map(|(key, messages)| {
-                let guess = may_guess && !progress.look_up.contains(*key);
+            .zip(requested)
+            .map(|(case, (key, messages))| {
+                let guess = may_guess && !case.look_up;
                 guess.then(|| self.aggregate.guess(key, messages)).flatten()
             })
             .collect()
