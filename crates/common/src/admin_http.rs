@@ -1,5 +1,6 @@
 //! The admin port: health, readiness, metrics, and what a worker adds for its operators.
 
+use std::io;
 use std::net::SocketAddr;
 
 use axum::extract::State;
@@ -9,7 +10,7 @@ use axum::routing::get;
 use axum::serve::ListenerExt as _;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,11 @@ use crate::readiness::Readiness;
 mod ports;
 
 pub use ports::Ports;
+
+/// Connections that wait to be accepted at most; the kernel's own limit (`net.core.somaxconn`) may be
+/// lower. A caller beyond it tries again after a second: a sale begins with more of them than
+/// `TcpListener`'s 1,024.
+const BACKLOG: u32 = 4_096;
 
 /// A port that can't be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +66,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(SocketAddr, JoinHandle<()>), BindError> {
     let refuse = |source| BindError { what: format!("listen on {listen}"), source };
-    let listener = TcpListener::bind(listen).await.map_err(refuse)?;
+    let listener = bind(listen).await.map_err(refuse)?;
     let address = listener.local_addr().map_err(refuse)?;
     let listener = listener.tap_io(|stream| {
         // Without it small answers wait for the acknowledgement of the last one.
@@ -77,6 +83,24 @@ pub async fn serve(
         }
     });
     Ok((address, task))
+}
+
+/// As [`TcpListener::bind`] does, but for the backlog.
+async fn bind(listen: &str) -> io::Result<TcpListener> {
+    let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
+    for address in lookup_host(listen).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let listening = socket.and_then(|socket| {
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(BACKLOG)
+        });
+        match listening {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
 }
 
 #[cfg(test)]

@@ -29,6 +29,12 @@ pub enum Error {
     /// The guard of a process could not start it.
     #[error("{name} can't be started: {reason}")]
     Guard { name: String, reason: String },
+    /// RocketMQ would take no messages here.
+    #[error(
+        "{} is on a disk that is {percent} % full; RocketMQ takes no messages above {limit} %: \
+         free some space", path.display()
+    )]
+    DiskFull { path: PathBuf, percent: u64, limit: u64 },
     /// No range of ports is free.
     #[error("no free ports on 127.0.0.1")]
     NoPorts,

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use serde_json::Value;
@@ -90,4 +92,17 @@ async fn a_port_that_is_taken_is_named() {
     let refused = serve(&listen, Router::new(), CancellationToken::new()).await.err();
     let refused = refused.expect("refused");
     assert!(crate::life::chain(&refused).contains(&listen), "{refused}");
+}
+
+#[tokio::test]
+async fn callers_that_come_at_once_wait_to_be_accepted() {
+    let shutdown = CancellationToken::new();
+    let (address, _) = serve("127.0.0.1:0", Router::new(), shutdown).await.expect("a port");
+    let limit = std::fs::read_to_string("/proc/sys/net/core/somaxconn").expect("a Linux kernel");
+    let limit: u32 = limit.trim().parse().expect("a number");
+    // Nothing else runs on this thread, so nobody accepts: whoever finds no room hears nothing.
+    for number in 0..BACKLOG.min(limit) {
+        std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500))
+            .unwrap_or_else(|error| panic!("connection {number}: {error}"));
+    }
 }

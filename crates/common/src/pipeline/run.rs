@@ -110,7 +110,7 @@ impl<A: Aggregate> Pipeline<A> {
         runtime: Runtime,
     ) -> Arc<Self> {
         let source = Source::Local(queue);
-        let pace = runtime.pace();
+        let pace = runtime.local_pace();
         let guessing = Guessing::default();
         Arc::new(Self { aggregate, group: name.into(), source, runtime, pace, guessing })
     }

@@ -34,7 +34,17 @@ impl Runtime {
     }
 
     pub(super) fn pace(&self) -> Pace {
-        Pace::new(self.config.batch_max, Duration::from_micros(self.config.gather_us))
+        Pace::new(self.config.batch_max, self.gather_max())
+    }
+
+    /// Of the process's own queue: each of its callers takes memory while it waits, so they wait
+    /// half as long.
+    pub(super) fn local_pace(&self) -> Pace {
+        Pace::new(self.config.batch_max, self.gather_max() / 2)
+    }
+
+    fn gather_max(&self) -> Duration {
+        Duration::from_micros(self.config.gather_us)
     }
 
     /// The message's next attempt, or its dead letter after the last one.

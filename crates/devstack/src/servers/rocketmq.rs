@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::fs::statvfs;
 use tokio::net::TcpStream;
 
 use super::{Context, remoting};
@@ -37,11 +38,13 @@ const SMALL_LOG_FILE_BYTES: u64 = 256 * 1024;
 const SMALL_QUEUE_FILE_BYTES: u64 = 20 * 1_000;
 /// Between the two: with it there is no next file of the log.
 pub(crate) const FULL_DISK_BYTES: u64 = SMALL_LOG_FILE_BYTES / 2;
-/// A developer's disk may be rather full.
+/// A developer's disk may be rather full: these are the most that the broker lets itself be told.
 const DISK_LIMITS: [&str; 2] = [
-    "-Drocketmq.broker.diskSpaceWarningLevelRatio=0.99",
-    "-Drocketmq.broker.diskSpaceCleanForciblyRatio=0.99",
+    "-Drocketmq.broker.diskSpaceWarningLevelRatio=0.90",
+    "-Drocketmq.broker.diskSpaceCleanForciblyRatio=0.85",
 ];
+/// What the broker calls a full disk: above it no message is taken.
+const DISK_PERCENT_MAX: u64 = 90;
 
 #[derive(Debug)]
 pub(super) struct RocketMq {
@@ -55,6 +58,7 @@ pub(super) struct RocketMq {
 /// and then not again for ten seconds.
 pub(super) async fn start(context: Context<'_>) -> Result<RocketMq, Error> {
     let since = Instant::now();
+    check_disk(context.run.path())?;
     let name_port = ports::free()?;
     let name_server = format!("127.0.0.1:{name_port}");
     let namesrv = start_namesrv(context, name_port).await?;
@@ -117,6 +121,7 @@ async fn start_broker(context: Context<'_>, names: &str, port: u16) -> Result<Pr
          maxTransferCountOnMessageInMemory=1024\n\
          maxTransferBytesOnMessageInMemory=1048576\n\
          diskMaxUsedSpaceRatio=98\n\
+         cleanFileForciblyEnable=false\n\
          timerFlushIntervalMs=10000\n\
          timerGetMessageThreadNum=1\n\
          timerPutMessageThreadNum=1\n\
@@ -129,6 +134,19 @@ async fn start_broker(context: Context<'_>, names: &str, port: u16) -> Result<Pr
     let options = [BROKER_MEMORY.as_slice(), &DISK_LIMITS].concat();
     let spec = java(context, "broker", &options, main, &settings)?;
     Process::start(spec, context.paths, context.run).await
+}
+
+/// As the broker looks at it, every ten seconds: what is kept for the superuser does not count.
+fn check_disk(path: &Path) -> Result<(), Error> {
+    let what = || format!("look at the disk of {}", path.display());
+    let disk = statvfs(path).map_err(|error| Error::io(what())(error.into()))?;
+    let used = disk.f_blocks - disk.f_bfree;
+    let percent = (used * 100).div_ceil((used + disk.f_bavail).max(1));
+    if percent > DISK_PERCENT_MAX {
+        let path = path.to_owned();
+        return Err(Error::DiskFull { path, percent, limit: DISK_PERCENT_MAX });
+    }
+    Ok(())
 }
 
 /// A Java server with a directory and a settings file of its own.
