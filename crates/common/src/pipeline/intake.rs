@@ -18,7 +18,7 @@ pub(super) struct Item<A: Aggregate> {
 }
 
 pub(super) enum Origin<A: Aggregate> {
-    Bus { incoming: IncomingMessage, event_id: Uuid, traceparent: Option<Arc<str>> },
+    Bus { incoming: Box<IncomingMessage>, event_id: Uuid, traceparent: Option<Arc<str>> },
     Local(Slot<A::Reply>),
 }
 
@@ -151,7 +151,7 @@ fn take<A: Aggregate>(handlers: &[Handler<A>], incoming: IncomingMessage, into: 
         Ok(Decoded { key, message, event_id, traceparent }) => into.items.push(Box::new(Item {
             key,
             message,
-            origin: Origin::Bus { incoming, event_id, traceparent },
+            origin: Origin::Bus { incoming: Box::new(incoming), event_id, traceparent },
         })),
         Err(unreadable) => into.dead.push(GiveBack::dead(incoming, unreadable.to_string())),
     }

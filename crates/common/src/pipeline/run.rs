@@ -200,7 +200,9 @@ impl<A: Aggregate> Pipeline<A> {
         pending: Vec<usize>,
     ) -> Result<(), StoreError> {
         let mut subsets = vec![pending];
-        while let Some(cases) = subsets.pop() {
+        while let Some(mut cases) = subsets.pop() {
+            // Some are done when what follows the commit has failed.
+            cases.retain(|&case| !progress.cases[case].pending.is_empty());
             match self.round_of(progress, &cases).await {
                 Ok(()) => {}
                 // Loading fails on some key's data: halve until it stands alone.
@@ -357,8 +359,8 @@ impl<A: Aggregate> Pipeline<A> {
                 }
                 (Origin::Bus { incoming, .. }, Answer::Undecided(undecided)) => {
                     backs.push(match undecided {
-                        Undecided::Dead(cause) => GiveBack::dead(incoming, cause),
-                        Undecided::Retry(cause) => self.runtime.retry(incoming, cause),
+                        Undecided::Dead(cause) => GiveBack::dead(*incoming, cause),
+                        Undecided::Retry(cause) => self.runtime.retry(*incoming, cause),
                     });
                 }
                 (Origin::Bus { .. }, Answer::Known) => repeated += 1,
@@ -379,6 +381,9 @@ impl<A: Aggregate> Pipeline<A> {
             case.singly = true;
             return;
         }
+        if case.pending.is_empty() {
+            return;
+        }
         let item = case.pending.remove(0);
         match item.origin {
             Origin::Local(slot) => {
@@ -386,7 +391,7 @@ impl<A: Aggregate> Pipeline<A> {
                 let _ = slot.send(Err(CallError::Failed(cause.to_owned())));
             }
             Origin::Bus { incoming, .. } => {
-                progress.backs.push(self.runtime.retry(incoming, cause.to_owned()));
+                progress.backs.push(self.runtime.retry(*incoming, cause.to_owned()));
             }
         }
     }
