@@ -69,7 +69,7 @@ impl Default for OrdersConfig {
             publish_confirmed: false,
             publish_refunded: false,
             sale_refresh_ms: 100,
-            backlog_max_ms: 600,
+            backlog_max_ms: 400,
         }
     }
 }
