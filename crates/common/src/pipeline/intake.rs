@@ -107,14 +107,14 @@ impl<A: Aggregate> Source<A> {
     async fn more(&self, intake: &mut Intake<A>, turn: &Turn<'_>) -> bool {
         match self {
             Self::Bus { consumer, handlers, .. } => {
-                match tokio::time::timeout(turn.bus_gap(), consumer.next()).await {
+                match tokio::time::timeout(turn.gap(), consumer.next()).await {
                     Ok(Some(delivery)) => intake.take(handlers, delivery),
                     Ok(None) | Err(_) => return false,
                 }
                 true
             }
             Self::Local(queue) => {
-                tokio::time::sleep(turn.local_gap()).await;
+                tokio::time::sleep(turn.gap()).await;
                 let before = intake.count();
                 intake.take_local(queue.waiting(turn.batch_max() - before).await);
                 intake.count() > before

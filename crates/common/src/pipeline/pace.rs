@@ -17,9 +17,8 @@ const WORTH: f64 = 8.0;
 /// stages to come is saved, too.
 const PATIENCE: u32 = 6;
 /// The part of its wait after which a pause in arrivals ends it, so that callers who wait for each
-/// other do not all end up in one batch. Requests come one by one; what a pull brings comes at once.
-const LOCAL_GAP_PART: u32 = 24;
-const BUS_GAP_PART: u32 = 48;
+/// other do not all end up in one batch.
+const GAP_PART: u32 = 24;
 /// The newest batch is so much of the memory of how long batches take.
 const TOOK_PART: u32 = 4;
 
@@ -82,14 +81,9 @@ impl Turn<'_> {
         (expected >= WORTH).then(|| now + self.gather)
     }
 
-    /// The pause in arrivals after which a batch of requests waits no longer.
-    pub(super) fn local_gap(&self) -> Duration {
-        self.gather / LOCAL_GAP_PART
-    }
-
-    /// The same for messages from the bus.
-    pub(super) fn bus_gap(&self) -> Duration {
-        self.gather / BUS_GAP_PART
+    /// The pause in arrivals after which a batch waits no longer.
+    pub(super) fn gap(&self) -> Duration {
+        self.gather / GAP_PART
     }
 
     /// Ends the turn with a batch of `count` messages.
