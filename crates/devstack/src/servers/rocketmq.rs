@@ -126,10 +126,6 @@ async fn start_broker(context: Context<'_>, names: &str, port: u16) -> Result<Pr
          timerGetMessageThreadNum=1\n\
          timerPutMessageThreadNum=1\n\
          putConsumeQueueDataByFileChannel=false\n\
-         serverNettyWorkerGroupEnable=false\n\
-         serverSelectorThreads=1\n\
-         sendMessageThreadPoolNums=1\n\
-         pullMessageThreadPoolNums=1\n\
          flushDiskType=ASYNC_FLUSH\n\
          autoCreateTopicEnable=false\n\
          autoCreateSubscriptionGroup=false\n"
