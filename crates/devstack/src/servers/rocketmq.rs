@@ -125,6 +125,10 @@ async fn start_broker(context: Context<'_>, names: &str, port: u16) -> Result<Pr
          timerFlushIntervalMs=10000\n\
          timerGetMessageThreadNum=1\n\
          timerPutMessageThreadNum=1\n\
+         serverSelectorThreads=1\n\
+         serverWorkerThreads=1\n\
+         sendMessageThreadPoolNums=1\n\
+         pullMessageThreadPoolNums=1\n\
          putConsumeQueueDataByFileChannel=false\n\
          flushDiskType=ASYNC_FLUSH\n\
          autoCreateTopicEnable=false\n\
