@@ -17,6 +17,7 @@ mod admin;
 mod config;
 mod consume;
 mod errors;
+mod flag;
 mod host;
 mod message;
 mod names;

@@ -65,7 +65,10 @@ impl Buffer {
         let _ = self.length.subscribe().wait_for(|length| *length < self.full).await;
     }
 
-    pub(super) fn push(&self, pulled: impl Iterator<Item = Pulled>) {
+    pub(super) fn push(&self, pulled: Vec<Pulled>) {
+        if pulled.is_empty() {
+            return;
+        }
         let mut waiting = self.waiting();
         waiting.extend(pulled);
         self.length.send_replace(waiting.len());

@@ -26,6 +26,8 @@ use rocketmq_protocol::code::response_code::ResponseCode;
 use rocketmq_protocol::protocol::remoting_command::RemotingCommand;
 use rocketmq_transport::api::RPCHook;
 
+use crate::flag;
+
 /// Before the body's length: the same in each frame without addresses of IPv6.
 const HEAD_BYTES: usize = 84;
 const SYSTEM_FLAG_AT: usize = 36;
@@ -191,6 +193,11 @@ impl Frame {
         self.number(20)
     }
 
+    /// The offset of the last one of its send with its tag, as far as that is known.
+    pub(super) fn send_ends_at(&self) -> i64 {
+        self.offset() + flag::distance((&self.bytes[16..]).get_i32())
+    }
+
     pub(crate) fn physical_offset(&self) -> i64 {
         self.number(28)
     }
@@ -238,7 +245,8 @@ mod tests {
         let mut frame = BytesMut::new();
         frame.put_i32(0);
         frame.put_i32(MAGIC);
-        frame.put_bytes(0, 12);
+        frame.put_bytes(0, 8);
+        frame.put_i32(if offset == 7 { flag::of(3) } else { 3 });
         frame.put_i64(offset);
         frame.put_i64(4_096);
         frame.put_i32(flag);
@@ -294,6 +302,7 @@ mod tests {
         );
         assert_eq!((first.born_at_ms(), first.stored_at_ms()), (17, 19));
         assert_eq!((first.physical_offset(), first.reconsume_times()), (4_096, 2));
+        assert_eq!((first.send_ends_at(), unpacked[1].send_ends_at()), (10, 9));
         assert!(unpacked[1].body().is_empty() && unpacked[1].properties().get("TAGS").is_none());
     }
 

@@ -34,11 +34,12 @@ async fn pull_for_ever(member: &Member, queue: &Arc<Queue>, stop: &CancellationT
     queue.start(offset);
     let mut backoff = Backoff::new(member.backoff_max);
     let mut client = member.client();
+    let mut send = Send::default();
     loop {
         member.buffer.room().await;
         let now = client.borrow_and_update().clone();
         let pulled = tokio::select! {
-            pulled = pull_once(member, &now.consumer, queue, offset) => pulled,
+            pulled = pull_once(member, &now.consumer, queue, offset, !send.is_begun()) => pulled,
             // This pull may hang on a dead connection.
             Ok(()) = client.changed() => continue,
         };
@@ -46,9 +47,10 @@ async fn pull_for_ever(member: &Member, queue: &Arc<Queue>, stop: &CancellationT
             Ok(result) => {
                 backoff.reset();
                 member.health.pulled();
-                offset = take_in(member, &now.packer, queue, offset, result);
+                offset = take_in(member, &now.packer, queue, offset, result, &mut send);
             }
             Err(problem) => {
+                member.buffer.push(send.end());
                 tracing::debug!(queue = %queue.name, offset, problem, "can't pull; trying again");
                 member.health.failed_to_pull();
                 if !backoff.wait(stop).await {
@@ -85,24 +87,27 @@ async fn pull_once(
     client: &PullConsumer,
     queue: &Queue,
     offset: i64,
+    wait: bool,
 ) -> Result<PullResult, String> {
     let selector = MessageSelector::by_tag(member.tags(queue.name.topic_str()));
     let options = PullOptions::new(queue.name.clone(), selector, offset, member.pull_batch_max)
         .map_err(|error| errors::describe(&error))?
-        .block_if_not_found(true)
+        .block_if_not_found(wait)
         .broker_suspend_timeout(member.pull_suspend)
         .timeout(member.pull_suspend + SUSPEND_GRACE);
     let pulling = Box::pin(client.pull_with_options(options));
     pulling.await.map_err(|error| errors::describe(&error))
 }
 
-/// Puts what a pull brought into the buffer; returns the offset to go on from.
+/// Puts what a pull brought into the buffer, or with the `send` whose rest is to be pulled first;
+/// returns the offset to go on from.
 fn take_in(
     member: &Member,
     packer: &Packer,
     queue: &Arc<Queue>,
     offset: i64,
     result: PullResult,
+    send: &mut Send,
 ) -> i64 {
     let next = i64::try_from(result.next_begin_offset()).unwrap_or(offset);
     if *result.pull_status() == PullStatus::OffsetIllegal {
@@ -110,15 +115,36 @@ fn take_in(
     }
     let found = stored(member, packer, queue, result);
     queue.pulled(found.iter().map(|(offset, _)| *offset), next);
-    if !found.is_empty() {
-        member.buffer.push(found.into_iter().map(|(offset, stored)| Pulled {
-            queue: Arc::clone(queue),
-            offset,
-            stored,
-            given_back: 0,
-        }));
+    let brought = found.len();
+    for (offset, stored) in found {
+        if let Stored::Frame(frame) = &stored {
+            send.ends_at = send.ends_at.max(frame.send_ends_at());
+        }
+        send.begun.push(Pulled { queue: Arc::clone(queue), offset, stored, given_back: 0 });
+    }
+    let is_full = send.begun.len() >= usize::try_from(member.pull_batch_max).unwrap_or(0);
+    if next > send.ends_at || is_full || brought == 0 {
+        member.buffer.push(send.end());
     }
     next
+}
+
+/// What was pulled of a send before the rest of it was there.
+#[derive(Default)]
+struct Send {
+    begun: Vec<Pulled>,
+    /// The offset of its last message.
+    ends_at: i64,
+}
+
+impl Send {
+    fn is_begun(&self) -> bool {
+        !self.begun.is_empty()
+    }
+
+    fn end(&mut self) -> Vec<Pulled> {
+        std::mem::take(self).begun
+    }
 }
 
 /// The messages that are for us, each with its offset: the broker filters by hash of the tag, so some

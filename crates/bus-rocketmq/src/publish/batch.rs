@@ -1,8 +1,11 @@
 //! Several messages in one send, written straight in RocketMQ's format: the client would make a
 //! map of each message's properties first, and that costs more than all the rest of a send.
 //!
-//! A message is: its length with this field, a magic number, a checksum and flags (all 0), the body's
-//! length and the body, the properties' length (two bytes) and the properties. Numbers are big-endian.
+//! A message is: its length with this field, a magic number and a checksum (both 0), the application's
+//! flag, the body's length and the body, the properties' length (two bytes) and the properties.
+//! Numbers are big-endian. The flag says where the send ends, see [`crate::flag`].
+
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use common::bus::{OutgoingMessage, PublishError};
@@ -11,8 +14,11 @@ use rocketmq_model::common::message::message_client_id_setter::MessageClientIDSe
 use rocketmq_model::common::message::message_single::Message;
 use rocketmq_model::common::message::{MessageConst, STRING_HASH_SET};
 
+use crate::flag;
 use crate::message::{self, SEPARATORS};
 
+/// Before the flag.
+const FLAG_AT: usize = 12;
 /// What the client's id of a message takes, as a property.
 const UNIQUE_ID_BYTES: usize = 42;
 
@@ -20,17 +26,27 @@ const UNIQUE_ID_BYTES: usize = 42;
 pub(super) fn of(messages: &[&OutgoingMessage], topic: &str) -> Result<MessageBatch, PublishError> {
     let size = |message: &&OutgoingMessage| message::wire_bytes(message) + UNIQUE_ID_BYTES;
     let mut body = Vec::with_capacity(messages.iter().map(size).sum());
-    for message in messages {
-        write(message, &mut body)?;
+    for (message, flag) in messages.iter().zip(flags(messages)) {
+        write(message, flag, &mut body)?;
     }
     let mut whole = Message::builder().topic(topic).body(Bytes::from(body)).build_unchecked();
     MessageClientIDSetter::set_uniq_id(&mut whole);
     Ok(MessageBatch { final_message: whole, messages: Vec::new() })
 }
 
-fn write(message: &OutgoingMessage, into: &mut Vec<u8>) -> Result<(), PublishError> {
+/// Each message's flag: how far it is to the last one with its tag.
+fn flags(messages: &[&OutgoingMessage]) -> Vec<i32> {
+    let places = messages.iter().enumerate();
+    let last: HashMap<&str, usize> =
+        places.map(|(place, message)| (&*message.tag, place)).collect();
+    let places = messages.iter().enumerate();
+    places.map(|(place, message)| flag::of(last[&*message.tag] - place)).collect()
+}
+
+fn write(message: &OutgoingMessage, flag: i32, into: &mut Vec<u8>) -> Result<(), PublishError> {
     let start = into.len();
-    into.extend([0; 16]);
+    into.extend([0; FLAG_AT]);
+    into.extend(flag.to_be_bytes());
     into.extend(length(message.body.len()).to_be_bytes());
     into.extend_from_slice(&message.body);
     let properties = into.len();
@@ -101,7 +117,8 @@ mod tests {
         message_decoder::encode_message(&wire).to_vec()
     }
 
-    /// Each message's fixed part, its body, and its properties in order but for the client's own.
+    /// Each message's fixed part without the flag, its body, and its properties in order but for the
+    /// client's own.
     fn read(mut bytes: &[u8]) -> Vec<(Vec<u8>, Vec<u8>, Vec<String>)> {
         let mut messages = Vec::new();
         while !bytes.is_empty() {
@@ -118,7 +135,7 @@ mod tests {
                 .map(str::to_owned)
                 .collect();
             properties.sort();
-            messages.push((bytes[4..16].to_vec(), bytes[20..20 + body].to_vec(), properties));
+            messages.push((bytes[4..FLAG_AT].to_vec(), bytes[20..20 + body].to_vec(), properties));
             bytes = &bytes[total..];
         }
         messages
@@ -135,6 +152,21 @@ mod tests {
         let written = batch.final_message.get_body().unwrap().clone();
         let expected: Vec<u8> = messages.iter().flat_map(by_the_client).collect();
         assert_eq!(read(&written), read(&expected));
+    }
+
+    #[test]
+    fn each_message_says_how_far_the_last_of_its_tag_is() {
+        let messages = ["A", "B", "A", "A", "C"].map(|tag| {
+            let mut message = outgoing("", &[]);
+            message.tag = tag.into();
+            message
+        });
+        let refs: Vec<_> = messages.iter().collect();
+        let expected: Vec<i32> = [3, 0, 1, 0, 0].map(flag::of).to_vec();
+        assert_eq!(flags(&refs), expected);
+        let batch = of(&refs, "TOPIC").unwrap();
+        let body = batch.final_message.get_body().unwrap();
+        assert_eq!(body[FLAG_AT..16], expected[0].to_be_bytes());
     }
 
     #[test]
