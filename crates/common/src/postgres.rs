@@ -14,12 +14,14 @@ use tokio::time::timeout;
 use crate::config::PostgresConfig;
 
 mod classify;
+mod heard;
 mod pool;
 mod probe;
 mod transact;
 mod whole;
 
 pub use classify::{Class, classify, is_timeout, spoils_connection};
+pub use heard::Heard;
 pub use pool::Pool;
 pub use probe::probe;
 pub use transact::transact;

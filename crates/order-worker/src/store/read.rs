@@ -24,6 +24,12 @@ pub struct Snapshot {
     pub sales: Vec<Vec<u8>>,
 }
 
+impl Snapshot {
+    pub(super) fn of_nothing(now: DateTime<Utc>) -> Self {
+        Self { now, orders: Vec::new(), known: HashSet::new(), sales: Vec::new() }
+    }
+}
+
 /// The columns of an order, its payments and refunds; the head row is always there.
 macro_rules! select {
     ($from:literal $(, $column:literal)?) => {
