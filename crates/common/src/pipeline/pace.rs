@@ -16,9 +16,9 @@ const WORTH: f64 = 8.0;
 /// A batch may wait so many times as long as the last ones took: what its messages cost in the
 /// stages to come is saved, too.
 const PATIENCE: u32 = 6;
-/// The part of its wait after which a pause in arrivals ends it, so that callers who wait for each
-/// other do not all end up in one batch.
-const GAP_PART: u32 = 24;
+/// The part of the longest wait after which a pause in arrivals ends it. Of a shorter wait it is a
+/// smaller part: then there is room, and perhaps nothing comes before this batch has been answered.
+const GAP_PART: f64 = 0.125;
 /// The newest batch is so much of the memory of how long batches take.
 const TOOK_PART: u32 = 4;
 
@@ -83,7 +83,8 @@ impl Turn<'_> {
 
     /// The pause in arrivals after which a batch waits no longer.
     pub(super) fn gap(&self) -> Duration {
-        self.gather / GAP_PART
+        let longest = self.pace.gather_max.max(Duration::from_micros(1));
+        self.gather.mul_f64(GAP_PART * self.gather.div_duration_f64(longest))
     }
 
     /// Ends the turn with a batch of `count` messages.
@@ -154,6 +155,14 @@ mod tests {
         assert!(is_about(wait(&pace(TOOK), 60, 60).await, TOOK * PATIENCE));
         assert!(is_about(wait(&pace(TOOK * 2), 1, 1).await, TOOK * 2 * PATIENCE));
         assert!(is_about(wait(&pace(Duration::MAX / 8), 1, 1).await, GATHER_MAX));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_may_be_longer_the_longer_a_batch_waits() {
+        let gap = async |took: u32| pace(TOOK * took).turn().await.gap();
+        assert!(is_about(Some(gap(8).await), GATHER_MAX / 8), "as long as allowed");
+        assert!(is_about(Some(gap(1).await), (TOOK * PATIENCE).mul_f64(0.125 * 0.18)));
+        assert_eq!(Pace::new(256, Duration::ZERO).turn().await.gap(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
