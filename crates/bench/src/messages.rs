@@ -18,8 +18,8 @@ use crate::report::Sent;
 use crate::schedule::arrivals;
 use crate::tables::Tables;
 
-/// What is due within this time is sent together.
-const TICK: Duration = Duration::from_millis(5);
+/// What is due within this time is sent together, as a service that publishes from an outbox does.
+const TICK: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -39,30 +39,31 @@ pub(crate) async fn run(
     let mut sent = Sent::begin(target, tables).await?;
     sent.offered = schedule.len() as u64;
     let started = Instant::now();
+    let mut ticks = tokio::time::interval_at(started, TICK);
     let mut sends = FuturesUnordered::new();
     let mut number = 0;
     while number < schedule.len() || !sends.is_empty() {
-        let now = started.elapsed();
-        let first = number;
-        while number < schedule.len() && schedule[number] <= now {
-            sent.lateness.record(now - schedule[number]);
-            number += 1;
-        }
-        if first < number {
-            let batch = (first..number).map(|number| order(target, number)).collect();
-            let bus = &bus;
-            let due = schedule[first..number].to_vec();
-            sends.push(async move { (bus.publish(batch).await, due) });
-        }
-        let wake = started + now + TICK;
         tokio::select! {
+            _ = ticks.tick(), if number < schedule.len() => {
+                let now = started.elapsed();
+                let first = number;
+                while number < schedule.len() && schedule[number] <= now {
+                    sent.lateness.record(now - schedule[number]);
+                    number += 1;
+                }
+                if first < number {
+                    let batch = (first..number).map(|number| order(target, number)).collect();
+                    let bus = &bus;
+                    let due = schedule[first..number].to_vec();
+                    sends.push(async move { (bus.publish(batch).await, due) });
+                }
+            }
             Some((answers, due)) = sends.next(), if !sends.is_empty() => {
                 let at = started.elapsed();
                 for (answer, due) in answers.into_iter().zip(due) {
                     sent.published(answer.map_err(anyhow::Error::from), at - due);
                 }
             }
-            () = tokio::time::sleep_until(wake) => {}
         }
     }
     drop(sends);
