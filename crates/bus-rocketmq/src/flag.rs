@@ -10,7 +10,7 @@ const DISTANCE: i32 = 0xFFFF;
 pub(crate) fn of(distance: usize) -> i32 {
     match i32::try_from(distance) {
         Ok(distance @ 1..=DISTANCE) => MARK | distance,
-        // Nothing comes, or more than one pull brings.
+        // Nothing comes, or more than a flag can say.
         _ => 0,
     }
 }

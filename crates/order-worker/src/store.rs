@@ -13,6 +13,7 @@ use common::outbox::{Outbox, Past};
 use common::pipeline::{Applied, Change, StoreError};
 use common::postgres::{Class, Heard, Pool, classify, transact};
 use contracts::{OrderNo, OrderStatus, SessionId};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::aggregate::{Key, Orders};
@@ -94,9 +95,10 @@ impl Store {
         {
             return Ok(Snapshot::of_nothing(said + age));
         }
+        let asked = Instant::now();
         let read = read::load(&self.pool, group, keys, creations, events, known_sales).await;
         let snapshot = read.map_err(|error| fault(&error))?;
-        self.clock.hear(snapshot.now);
+        self.clock.hear(snapshot.now, asked);
         Ok(snapshot)
     }
 

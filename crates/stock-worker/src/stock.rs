@@ -13,6 +13,7 @@ use common::postgres::Heard;
 use common::readiness::{Need, Readiness};
 use contracts::{OrderNo, SessionId};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::domain::{
     self, Event, Extent, Facts, GateAnswer, Hold, Keeper, LineState, Message, RedisView, Work,
@@ -149,8 +150,10 @@ impl Aggregate for Stock {
             .collect();
         tickets.sort_unstable();
         tickets.dedup();
+        let asked = Instant::now();
         let mut snapshot =
             self.store.load(request.group, &orders, &sessions, &tickets, request.events).await?;
+        self.facts.hear(snapshot.facts.clone(), asked);
         let states: HashMap<Key, Option<Hold>> = request
             .keys
             .iter()
@@ -159,7 +162,6 @@ impl Aggregate for Stock {
                 ((*key).clone(), hold)
             })
             .collect();
-        self.facts.hear(snapshot.facts.clone());
         Ok(Loaded { states, known: snapshot.known, facts: snapshot.facts })
     }
 

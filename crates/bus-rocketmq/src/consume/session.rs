@@ -54,7 +54,7 @@ pub(super) struct Member {
     pub(super) stop: CancellationToken,
     /// Nothing that is in hand is waited for any more.
     pub(super) closed: CancellationToken,
-    pub(super) pull_batch_max: i32,
+    pub(super) pull_batch_max: usize,
     pub(super) pull_suspend: Duration,
     pub(super) redelivery_delay: Duration,
     pub(super) backoff_max: Duration,
@@ -236,7 +236,7 @@ impl Session {
             in_flight: Arc::new(Semaphore::new(in_flight_max)),
             stop: self.stop.clone(),
             closed: self.shared.closed.clone(),
-            pull_batch_max: i32::try_from(config.pull_batch_max).unwrap_or(i32::MAX),
+            pull_batch_max: config.pull_batch_max,
             pull_suspend: millis(config.pull_suspend_ms),
             redelivery_delay: millis(config.redelivery_delay_ms),
             backoff_max: millis(config.backoff_max_ms),

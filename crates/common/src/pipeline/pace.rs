@@ -16,9 +16,11 @@ const WORTH: f64 = 8.0;
 /// A batch may wait so many times as long as the last ones took: what its messages cost in the
 /// stages to come is saved, too.
 const PATIENCE: u32 = 6;
-/// The part of the longest wait after which a pause in arrivals ends it. Of a shorter wait it is a
-/// smaller part: then there is room, and perhaps nothing comes before this batch has been answered.
-const GAP_PART: f64 = 0.125;
+/// The part of a wait after which a pause in arrivals ends it. Of one that is shorter than a third of
+/// the longest it is a smaller part: then there is room, and perhaps nothing comes before this batch
+/// has been answered.
+const GAP_PART: f64 = 1.0 / 24.0;
+const GAP_PART_OF_SHORT: f64 = 3.0 * GAP_PART;
 /// The newest batch is so much of the memory of how long batches take.
 const TOOK_PART: u32 = 4;
 
@@ -84,7 +86,8 @@ impl Turn<'_> {
     /// The pause in arrivals after which a batch waits no longer.
     pub(super) fn gap(&self) -> Duration {
         let longest = self.pace.gather_max.max(Duration::from_micros(1));
-        self.gather.mul_f64(GAP_PART * self.gather.div_duration_f64(longest))
+        let length = self.gather.div_duration_f64(longest);
+        self.gather.mul_f64(GAP_PART.min(length * GAP_PART_OF_SHORT))
     }
 
     /// Ends the turn with a batch of `count` messages.
@@ -160,8 +163,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_may_be_longer_the_longer_a_batch_waits() {
         let gap = async |took: u32| pace(TOOK * took).turn().await.gap();
-        assert!(is_about(Some(gap(8).await), GATHER_MAX / 8), "as long as allowed");
-        assert!(is_about(Some(gap(1).await), (TOOK * PATIENCE).mul_f64(0.125 * 0.18)));
+        assert!(is_about(Some(gap(8).await), GATHER_MAX / 24), "as long as allowed");
+        assert!(is_about(Some(gap(1).await), (TOOK * PATIENCE).mul_f64(0.18 / 8.0)));
         assert_eq!(Pace::new(256, Duration::ZERO).turn().await.gap(), Duration::ZERO);
     }
 
