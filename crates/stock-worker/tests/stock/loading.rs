@@ -60,6 +60,29 @@ async fn a_wiped_redis_never_sells_a_ticket_twice() {
     world.audit().await;
 }
 
+/// What ends is not asked about the session, when that was heard within the last second; Redis may
+/// have been filled meanwhile.
+#[tokio::test]
+async fn what_ends_right_after_a_load_is_settled_in_the_new_redis() {
+    let world = World::selling(10, 0).await;
+    let order = |n: i64| world.created(&format!("O{n}"), n, &[(world.a, 1)]);
+    world.run((1..=4).map(order).collect()).await;
+    world.gate.unload(world.session).await.expect("wiped");
+    world.loader.load(world.session).await.expect("loaded");
+    world.publish(vec![world.paid("O1"), world.cancelled("O2", "user")]).await;
+    world.quiet().await;
+    assert_eq!(world.hold("O1").await, "SOLD 1x1S");
+    assert_eq!(world.hold("O2").await, "RELEASED 1x1R");
+    world.audit().await;
+
+    world.gate.unload(world.session).await.expect("wiped");
+    world.publish(vec![world.paid("O3"), world.cancelled("O4", "user")]).await;
+    world.until("both have ended", async || world.counters().await == (0, 2)).await;
+    world.loader.load(world.session).await.expect("loaded");
+    world.quiet().await;
+    world.audit().await;
+}
+
 #[tokio::test]
 async fn a_loaded_session_has_every_live_hold_tombstone_and_user() {
     let world = World::selling(10, 10).await;
