@@ -10,7 +10,8 @@ INSERT INTO stock.ticket_types (ticket_id, session_id, name, unit_price, total)
 INSERT INTO orders.orders (order_no, session_id, show_id, user_id, caller, idempotency_key,
     request_hash, lines, currency, total, status, version, reason, channels, created_at,
     expires_at, deadline_at, reserved_at, closed_at)
-  SELECT '00' || lpad(i::text, 24, '0'), 9, 9, i, 'aged', 'aged-' || i, decode(md5(i::text), 'hex')
+  SELECT '00' || lpad(i::text, 24, '0'), 9, 9, i, 'aged', 'aged-' || lpad(i::text, 10, '0'),
+      decode(md5(i::text), 'hex')
       || decode(md5(i::text), 'hex'), '[[91,1,"49.50"]]', 'EUR', 49.50, 2, 3, 'user', 'EMAIL',
     t, t + interval '15 min', t + interval '16 min', t, t
   FROM generate_series(1, :n) AS i, LATERAL (SELECT now() - interval '2 days' AS t) AS at;
