@@ -1,5 +1,6 @@
 //! Apache RocketMQ, PostgreSQL and Redis, private to one run.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -47,14 +48,7 @@ impl Servers {
     ///
     /// # Errors
     /// The first one that does not come up; the others are ended.
-    pub async fn start(
-        tools: &Tools,
-        paths: &Paths,
-        run: &RunDir,
-        console: &Console,
-        wiring: Wiring,
-    ) -> Result<Self, Error> {
-        let context = Context { tools, paths, run, console, wiring };
+    pub(crate) async fn start(context: Context<'_>) -> Result<Self, Error> {
         let (postgres, redis, rocketmq) = tokio::try_join!(
             tries(|| Box::pin(postgres::start(context))),
             tries(|| Box::pin(redis::start(context))),
@@ -72,7 +66,7 @@ impl Servers {
             namesrv: rocketmq.namesrv,
             broker: rocketmq.broker,
         };
-        if wiring == Wiring::Proxied {
+        if context.wiring == Wiring::Proxied {
             servers.links = Some(Arc::new(Links::start(&servers).await?));
         }
         Ok(servers)
@@ -121,12 +115,14 @@ pub(crate) struct Seen {
 
 /// What starting a server needs.
 #[derive(Debug, Clone, Copy)]
-struct Context<'a> {
-    tools: &'a Tools,
-    paths: &'a Paths,
-    run: &'a RunDir,
-    console: &'a Console,
-    wiring: Wiring,
+pub(crate) struct Context<'a> {
+    pub(crate) tools: &'a Tools,
+    pub(crate) paths: &'a Paths,
+    pub(crate) run: &'a RunDir,
+    pub(crate) console: &'a Console,
+    pub(crate) wiring: Wiring,
+    /// See [`Options::postgres_data`](crate::Options::postgres_data).
+    pub(crate) postgres_data: Option<&'a Path>,
 }
 
 impl Context<'_> {

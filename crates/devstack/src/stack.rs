@@ -8,7 +8,7 @@ use crate::links::Wiring;
 use crate::paths::Paths;
 use crate::process::{self, Process};
 use crate::run_dir::{Data, RunDir};
-use crate::servers::Servers;
+use crate::servers::{self, Servers};
 use crate::tokens::Tokens;
 use crate::workers::{Context, Kind, Override, Workers};
 use crate::{Console, Error, build};
@@ -41,6 +41,9 @@ pub struct Options {
     /// The workers can be told where to die: see `common::crash`, whose directory is theirs.
     pub can_die: bool,
     pub wiring: Wiring,
+    /// A directory with PostgreSQL's data that outlives the run; made when it is not there. None:
+    /// one of the run's own.
+    pub postgres_data: Option<PathBuf>,
 }
 
 /// Programs of another build than this one.
@@ -63,6 +66,7 @@ impl Default for Options {
             binaries: None,
             can_die: false,
             wiring: Wiring::default(),
+            postgres_data: None,
         }
     }
 }
@@ -104,8 +108,7 @@ impl Stack {
     /// # Errors
     /// Something can't be installed, built or started; nothing is left running.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let Options { parts, data, console, overrides, replicas, binaries, can_die, wiring } =
-            options;
+        let Options { parts, data, console, overrides, replicas, binaries, can_die, .. } = options;
         let mut paths = Paths::find()?;
         let tools = install::ensure(&paths, &console).await?;
         let mut is_built = env::var_os(BUILT_VARIABLE).is_some();
@@ -125,7 +128,15 @@ impl Stack {
         }
         let run = RunDir::create(&paths.devstack, data, &console)?;
         console.line(format!("starting in {}", run.path().display()));
-        let servers = Box::pin(Servers::start(&tools, &paths, &run, &console, wiring)).await?;
+        let servers = servers::Context {
+            tools: &tools,
+            paths: &paths,
+            run: &run,
+            console: &console,
+            wiring: options.wiring,
+            postgres_data: options.postgres_data.as_deref(),
+        };
+        let servers = Box::pin(Servers::start(servers)).await?;
         let tokens = Tokens::generate();
         let context = Context {
             servers: &servers,

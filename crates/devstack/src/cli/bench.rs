@@ -15,6 +15,7 @@ use devstack::workers::{Kind, Override};
 use devstack::{Binaries, Console, Error, http};
 use serde::Serialize;
 
+use self::aged::Aged;
 use self::driven::Run;
 use self::rig::{Load, Rig};
 use self::scenario::{Drive, Figure, PLENTY, Scenario};
@@ -23,6 +24,7 @@ use self::warm_up::warm_up;
 use super::signals::Signals;
 use super::up::EXIT_INTERRUPTED;
 
+mod aged;
 mod driven;
 mod profile;
 mod rig;
@@ -155,11 +157,19 @@ async fn all(order: &Bench, console: &Console) -> Result<bool, Error> {
             ));
             let data = if order.keep { Data::Keep } else { Data::Remove };
             let set = flat(&order.overrides);
-            let rig = Rig::start(scenario, binaries.clone(), data, set, console).await?;
+            let aged = match scenario {
+                Scenario::Aged => Some(Aged::take(order.aged_orders)?),
+                _ => None,
+            };
+            let rig =
+                Rig::start(scenario, binaries.clone(), data, set, aged.as_ref(), console).await?;
             let saga = maximum_of_saga(&results, *side);
             let measured = measure(&rig, scenario, order, saga, console).await;
             let audited = rig.audit().await;
             rig.stop().await;
+            if let (Some(aged), Ok(true)) = (aged, &audited) {
+                aged.keep()?;
+            }
             match (measured?, audited?) {
                 (Some(measured), true) => {
                     table::one(console, &measured);
@@ -213,11 +223,6 @@ async fn measure(
         Scenario::Mixed => return mixed(rig, order, console).await,
         Scenario::Overload => return overload(rig, load, order, saga, console).await,
         Scenario::SagaGateway => provider(rig).await?,
-        Scenario::Aged => {
-            console
-                .line(format!("  filling the tables with {} finished orders", order.aged_orders));
-            rig.age(order.aged_orders).await?;
-        }
         _ => {}
     }
     warm_up(rig, load, console).await?;

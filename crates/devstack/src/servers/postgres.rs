@@ -16,7 +16,10 @@ use crate::{Error, command, ports};
 /// The database of the workers.
 pub(crate) const DATABASE: &str = "boxoffice";
 const SUPERUSER: &str = "boxoffice";
-const READY_MAX: Duration = Duration::from_secs(30);
+/// It may have something to recover.
+const READY_MAX: Duration = Duration::from_secs(60);
+/// With data that is kept it ends in order, with a checkpoint.
+const STOP_MAX: Duration = Duration::from_secs(60);
 
 const BUFFERS_MIN_MB: u64 = 256;
 const BUFFERS_MAX_MB: u64 = 4_096;
@@ -62,7 +65,9 @@ pub(super) async fn start(context: Context<'_>) -> Result<Postgres, Error> {
     let binaries = &context.tools.postgres_binaries;
     let user = user::unprivileged()?;
     let data = data_directory(context, user.as_ref())?;
-    initialise(binaries, &data, user.as_ref()).await?;
+    if !data.join("PG_VERSION").exists() {
+        initialise(binaries, &data, user.as_ref()).await?;
+    }
     let port = ports::free()?;
     let statistics = has_statistics(binaries).await;
     let mut spec = Spec::new("postgres", binaries.join("postgres"), &data)
@@ -77,9 +82,10 @@ pub(super) async fn start(context: Context<'_>) -> Result<Postgres, Error> {
     }
     spec.user = user;
     spec.stop = match context.run.data() {
-        Data::Remove => Stop::Quit,
-        Data::Keep => Stop::Interrupt,
+        Data::Remove if context.postgres_data.is_none() => Stop::Quit,
+        Data::Remove | Data::Keep => Stop::Interrupt,
     };
+    spec.stop_max = STOP_MAX;
     let process = Process::start(spec, context.paths, context.run).await?;
     let server = Postgres { port, process };
     server.process.ready(READY_MAX, || accepts(binaries, port)).await?;
@@ -97,11 +103,16 @@ fn buffers_mb() -> u64 {
     total_kb.map_or(BUFFERS_MIN_MB, |kb| kb / 1024 / 8).clamp(BUFFERS_MIN_MB, BUFFERS_MAX_MB)
 }
 
-/// An empty directory that the server's user can reach: in the run, or else where temporary
-/// files go.
+/// A directory that the server's user can reach: the one that is kept, or an empty one in the run,
+/// or else where temporary files go.
 fn data_directory(context: Context<'_>, user: Option<&User>) -> Result<PathBuf, Error> {
-    let within = context.run.path().join("pg");
-    make_private(&within, user)?;
+    let within = match context.postgres_data {
+        Some(kept) => kept.to_owned(),
+        None => context.run.path().join("pg"),
+    };
+    if context.postgres_data.is_none() || !within.exists() {
+        make_private(&within, user)?;
+    }
     let Some(user) = user else { return Ok(within) };
     if can_enter(user, &within) {
         return Ok(within);
@@ -173,12 +184,21 @@ async fn create_database(
     server: &Postgres,
     statistics: bool,
 ) -> Result<(), Error> {
-    let create = format!("CREATE DATABASE {DATABASE}");
-    let mut psql = Command::new(binaries.join("psql"));
-    psql.args(["--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1", "--command", &create]);
-    if statistics {
-        psql.args(["--command", "CREATE EXTENSION pg_stat_statements"]);
+    let psql = |commands: &[&str]| {
+        let mut psql = Command::new(binaries.join("psql"));
+        psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "-v", "ON_ERROR_STOP=1"]);
+        psql.args(commands.iter().flat_map(|sql| ["--command", sql]));
+        psql.arg(server.url("postgres"));
+        psql
+    };
+    let named = format!("SELECT datname FROM pg_database WHERE datname = '{DATABASE}'");
+    if command::output("psql", &mut psql(&[&named])).await?.trim().is_empty() {
+        let create = format!("CREATE DATABASE {DATABASE}");
+        command::run("psql", &mut psql(&[&create])).await?;
     }
-    psql.arg(server.url("postgres"));
-    command::run("psql", &mut psql).await
+    if statistics {
+        let create = "CREATE EXTENSION IF NOT EXISTS pg_stat_statements";
+        command::run("psql", &mut psql(&[create])).await?;
+    }
+    Ok(())
 }

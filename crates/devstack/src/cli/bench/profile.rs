@@ -44,9 +44,15 @@ pub(in crate::cli) struct Profile {
 /// Profiles every process of the stack at once, under one load.
 pub(in crate::cli) async fn profile(order: Profile, console: &Console) -> Result<ExitCode, Error> {
     let data = if order.keep { Data::Keep } else { Data::Remove };
-    let rig =
-        Rig::start(Scenario::Saga, Some(Binaries::Release), data, flat(&order.overrides), console)
-            .await?;
+    let rig = Rig::start(
+        Scenario::Saga,
+        Some(Binaries::Release),
+        data,
+        flat(&order.overrides),
+        None,
+        console,
+    )
+    .await?;
     warm_up(&rig, saga_at(order.rate, order.seconds), console).await?;
     psql(&rig, "SELECT pg_stat_statements_reset()").await?;
     let names = ["order-worker", "stock-worker", "notify-worker", "postgres", "redis"];

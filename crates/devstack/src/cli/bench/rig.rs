@@ -13,6 +13,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 use super::super::demo;
+use super::aged::Aged;
 use super::driven::{Bought, Run};
 use super::scenario::{Drive, SOLD_OUT, Scenario, Wish};
 use super::usage::{Usage, peak_memory_mb};
@@ -69,9 +70,6 @@ const USED_WAL: [&str; 2] = [
      FROM generate_series(1, 520)",
     "CHECKPOINT",
 ];
-/// Fills the tables.
-const AGED: &str = include_str!("aged.sql");
-
 /// One run's load.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Load {
@@ -95,6 +93,7 @@ impl Rig {
         binaries: Option<Binaries>,
         data: Data,
         set: Vec<Override>,
+        aged: Option<&Aged>,
         console: &Console,
     ) -> Result<Self, Error> {
         let mut overrides = match scenario {
@@ -108,10 +107,14 @@ impl Rig {
             overrides,
             replicas: scenario.replicas(),
             binaries,
+            postgres_data: aged.map(|aged| aged.directory().to_owned()),
             ..Options::default()
         };
         let stack = Stack::start(options).await?;
         let rig = Self { stack, console: console.clone() };
+        if let Some(aged) = aged {
+            rig.age(aged).await?;
+        }
         for sql in USED_WAL {
             rig.psql(&rig.stack.servers.postgres_url, sql).await?;
         }
@@ -224,11 +227,15 @@ impl Rig {
     }
 
     /// Fills the tables with finished orders.
-    pub(super) async fn age(&self, orders: u64) -> Result<(), Error> {
-        let sql = AGED.replace(":n", &orders.to_string());
-        self.psql(&self.stack.servers.postgres_url, &sql).await?;
+    async fn age(&self, aged: &Aged) -> Result<(), Error> {
+        let database = &self.stack.servers.postgres_url;
+        let filled = "SELECT 'filled' FROM stock.sessions WHERE session_id = 9";
+        if !self.psql(database, filled).await?.contains("filled") {
+            self.console.line("  filling the tables with finished orders");
+            self.psql(database, &aged.filling()).await?;
+        }
         // Without statistics of what it has just got, the planner guesses.
-        self.psql(&self.stack.servers.postgres_url, "VACUUM ANALYZE").await.map(drop)
+        self.psql(database, "VACUUM ANALYZE").await.map(drop)
     }
 
     /// The demo's buyers, `rate` a second; none when some are not accounted for.
