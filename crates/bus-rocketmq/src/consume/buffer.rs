@@ -50,7 +50,7 @@ impl Pulled {
 pub(super) struct Buffer {
     waiting: Mutex<VecDeque<Pulled>>,
     length: watch::Sender<usize>,
-    /// Pulling pauses from here on; each pull under way still adds what it brings.
+    /// Pulling pauses from here on; each queue still adds what its last pull brings.
     full: usize,
 }
 

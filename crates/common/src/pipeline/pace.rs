@@ -163,7 +163,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_may_be_longer_the_longer_a_batch_waits() {
         let gap = async |took: u32| pace(TOOK * took).turn().await.gap();
-        assert!(is_about(Some(gap(8).await), GATHER_MAX / 24), "as long as allowed");
+        assert!(is_about(Some(gap(8).await), GATHER_MAX.mul_f64(1.0 / 24.0)), "as long as allowed");
         assert!(is_about(Some(gap(1).await), (TOOK * PATIENCE).mul_f64(0.18 / 8.0)));
         assert_eq!(Pace::new(256, Duration::ZERO).turn().await.gap(), Duration::ZERO);
     }
