@@ -233,9 +233,7 @@ async fn start_worker(
         spec = spec.arguments(["--set".to_owned(), format!("{key}={value}")]);
     }
     spec.stop_max = STOP_MAX;
-    if let Some(library) = allocator::jemalloc() {
-        spec.environment.push((allocator::VARIABLE.to_owned(), library.into()));
-    }
+    spec.environment.extend(allocator::environment());
     if context.can_die {
         spec.environment.push((CRASH_VARIABLE.to_owned(), directory.clone().into()));
     }
