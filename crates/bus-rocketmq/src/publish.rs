@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::bus::{BODY_MAX_BYTES, Destination, OutgoingMessage, PublishError};
 use futures::{FutureExt as _, StreamExt as _};
 use rocketmq_client_rust::{ClientError, DefaultMQProducer};
-use rocketmq_model::result::SendStatus;
+use rocketmq_model::result::{SendResult, SendStatus};
 
 use crate::{Shared, errors, host, message};
 
@@ -17,6 +17,9 @@ mod batch;
 const BATCH_MAX_BYTES: usize = BODY_MAX_BYTES - 64 * 1024;
 /// The client keeps its own time-out; this one is for the case that it does not.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
+
+/// In a message's id, when the broker has not given it a place in its log.
+const NO_PLACE: &str = "0000000000000000";
 
 /// One send: the messages' places in the caller's list, all of one topic.
 struct Send {
@@ -92,21 +95,24 @@ fn split(
     sends
 }
 
-/// Sends a batch; when the broker refuses it, one by one, so that only the culprit is refused.
+/// Sends a batch; when the broker refuses it, its halves, and so on, so that only the culprit is
+/// refused.
 async fn send_all(
     shared: &Shared,
     producer: &DefaultMQProducer,
     messages: &[OutgoingMessage],
     send: Send,
 ) -> Vec<(usize, Result<(), PublishError>)> {
-    let answer = send_once(shared, producer, messages, &send.topic, &send.places).await;
-    if send.places.len() == 1 || !matches!(answer, Err(PublishError::Refused(_))) {
-        return send.places.iter().map(|place| (*place, answer.clone())).collect();
-    }
     let mut answers = Vec::with_capacity(send.places.len());
-    for place in &send.places {
-        let alone = std::slice::from_ref(place);
-        answers.push((*place, send_once(shared, producer, messages, &send.topic, alone).await));
+    let mut waiting = vec![send.places];
+    while let Some(mut places) = waiting.pop() {
+        let answer = send_once(shared, producer, messages, &send.topic, &places).await;
+        if places.len() > 1 && matches!(answer, Err(PublishError::Refused(_))) {
+            let second = places.split_off(places.len() / 2);
+            waiting.extend([second, places]);
+        } else {
+            answers.extend(places.into_iter().map(|place| (place, answer.clone())));
+        }
     }
     answers
 }
@@ -137,7 +143,18 @@ async fn send_once(
             Err(PublishError::Away(format!("no answer for {} ms", limit.as_millis())))
         }
         Ok(Err(error)) => Err(shared.explain(topic, &error).await),
-        Ok(Ok(result)) => match result.map_or(SendStatus::SendOk, |result| result.send_status) {
+        Ok(Ok(None)) => Err(PublishError::Away("sent, but not answered".to_owned())),
+        Ok(Ok(Some(result))) => match result.send_status {
+            SendStatus::SendOk if fits_no_file(places, &result) => {
+                tracing::warn!(
+                    topic,
+                    messages = places.len(),
+                    "a send of {} messages fits no file of the broker's log, so it goes in parts; \
+                     set the broker's mappedFileSizeCommitLog to more than 4 MB",
+                    places.len()
+                );
+                Err(PublishError::Refused("it fits no file of the broker's log".to_owned()))
+            }
             SendStatus::SendOk => {
                 shared.prove(topic);
                 Ok(())
@@ -145,6 +162,15 @@ async fn send_once(
             unsafe_status => Err(PublishError::Away(format!("stored, but {unsafe_status:?}"))),
         },
     }
+}
+
+/// Whether nothing of a send of several was stored, though the answer is OK: RocketMQ answers so to
+/// one that is larger than a file of its log. Each message is named by an address and its place in
+/// the log, the last 16 hexadecimal digits. Of such a send the last one has place 0, where only a
+/// first one can be.
+fn fits_no_file(places: &[usize], result: &SendResult) -> bool {
+    let ids = result.offset_msg_id.as_deref().unwrap_or_default();
+    places.len() > 1 && ids.ends_with(NO_PLACE)
 }
 
 impl Shared {

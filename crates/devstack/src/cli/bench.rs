@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use self::aged::Aged;
 use self::driven::Run;
+use self::machine::Machine;
 use self::rig::{Load, Rig};
 use self::scenario::{Drive, Figure, PLENTY, Scenario};
 use self::search::{is_sustained, search};
@@ -26,6 +27,7 @@ use super::up::EXIT_INTERRUPTED;
 
 mod aged;
 mod driven;
+mod machine;
 mod profile;
 mod rig;
 mod scenario;
@@ -116,6 +118,8 @@ pub(super) struct Measured {
     /// What the scenario counts, a second.
     per_s: f64,
     run: Run,
+    /// Before the run.
+    machine: Machine,
     /// `overload`: one saga at a time, before and right after.
     #[serde(skip_serializing_if = "Option::is_none")]
     idle_ms: Option<[f64; 2]>,
@@ -267,7 +271,8 @@ async fn measure(
         return Ok(None);
     }
     let per_s = figure(scenario, &run);
-    Ok(Some(Measured { scenario, side: None, offered_per_s, per_s, run, idle_ms: None }))
+    let machine = rig.machine;
+    Ok(Some(Measured { scenario, side: None, offered_per_s, per_s, run, machine, idle_ms: None }))
 }
 
 async fn provider(rig: &Rig) -> Result<(), Error> {
@@ -309,6 +314,7 @@ async fn mixed(rig: &Rig, order: &Bench, console: &Console) -> Result<Option<Mea
         offered_per_s: Some(rate),
         per_s,
         run,
+        machine: rig.machine,
         idle_ms: None,
     }))
 }
@@ -356,6 +362,7 @@ async fn overload(
         offered_per_s: Some(rate),
         per_s,
         run,
+        machine: rig.machine,
         idle_ms: Some(idle_ms),
     }))
 }

@@ -33,9 +33,9 @@ const BROKER_MEMORY: [&str; 3] = ["-Xms512m", "-Xmx512m", "-XX:MaxDirectMemorySi
 const LOG_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// Of each queue: entries of 20 bytes.
 const QUEUE_FILE_BYTES: u64 = 20 * 300_000;
-/// Where parts are to fail. A full disk is felt by the next file of the log, which is to come soon. It
-/// must hold the largest send: RocketMQ answers OK to one that fits no file, and stores nothing of it.
-const SMALL_LOG_FILE_BYTES: u64 = 2 * 1024 * 1024;
+/// Where parts are to fail. A full disk is felt by the next file of the log, which is to come soon. A
+/// large send fits no file; that it goes in parts then is seen, too.
+const SMALL_LOG_FILE_BYTES: u64 = 256 * 1024;
 const SMALL_QUEUE_FILE_BYTES: u64 = 20 * 1_000;
 /// Between the two: with it there is no next file of the log.
 pub(crate) const FULL_DISK_BYTES: u64 = SMALL_LOG_FILE_BYTES / 2;

@@ -9,7 +9,8 @@ async fn two_members_of_a_group_sell_each_ticket_once() {
     let order = DeliveryOrder::Shuffled { seed: 7 };
     let options = MemoryOptions { copies: 2, order, ..MemoryOptions::default() };
     let sale = Sale { total_a: 100, total_b: 60, per_user_limit: Some(6) };
-    let world = World::with(sale, Delivery { options, batch_max: 16, in_flight_max: 4 }).await;
+    let delivery = Delivery { options, batch_max: 16, in_flight_max: 4, ..Delivery::default() };
+    let world = World::with(sale, delivery).await;
     let mut messages = Vec::new();
     for n in 0..400_i64 {
         let order = format!("O{n:03}");

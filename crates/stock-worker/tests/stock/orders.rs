@@ -45,7 +45,8 @@ async fn every_message_twice_and_shuffled_says_everything_once() {
         let order = DeliveryOrder::Shuffled { seed };
         let options = MemoryOptions { copies: 2, order, ..MemoryOptions::default() };
         let sale = Sale { total_a: 40, total_b: 0, per_user_limit: None };
-        let world = World::with(sale, Delivery { options, batch_max: 7, in_flight_max: 4 }).await;
+        let delivery = Delivery { options, batch_max: 7, in_flight_max: 4, ..Delivery::default() };
+        let world = World::with(sale, delivery).await;
         let mut messages = Vec::new();
         for order in 0..20 {
             let order_no = format!("O{order}");
@@ -88,7 +89,8 @@ async fn a_payment_before_its_creation_comes_again() {
 
 #[tokio::test]
 async fn a_payment_of_nothing_is_dead_in_the_end() {
-    let world = selling(10, 256).await;
+    let sale = Sale { total_a: 10, total_b: 10, per_user_limit: None };
+    let world = World::with(sale, Delivery { attempts_max: 3, ..Delivery::default() }).await;
     world.run(vec![world.paid("O1")]).await;
     let dead =
         common::bus::Destination::Dead { group: "stock-order".into(), topic: "ORDER_TOPIC".into() };

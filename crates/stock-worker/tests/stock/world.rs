@@ -27,6 +27,10 @@ use uuid::Uuid;
 
 /// How long anything may take before a test has failed.
 const WAIT_MAX: Duration = Duration::from_secs(30);
+/// Whoever waits for a message that comes too early is to wait longer than [`WAIT_MAX`], whatever the
+/// machine does meanwhile.
+const ATTEMPTS_UNTIL_FAILED: u32 = 100;
+const RETRY_DELAYS_MS: [u64; 9] = [20, 20, 20, 20, 20, 50, 100, 200, 400];
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 const PROGRAM: Program = Program { name: "stock-worker", version: "test", about: "" };
@@ -62,11 +66,14 @@ pub(crate) struct Delivery {
     pub(crate) batch_max: usize,
     /// Batches in hand at once; with one, batches are decided in the order of their messages.
     pub(crate) in_flight_max: usize,
+    /// How often a message that comes too early is tried.
+    pub(crate) attempts_max: u32,
 }
 
 impl Default for Delivery {
     fn default() -> Self {
-        Self { options: MemoryOptions::default(), batch_max: 256, in_flight_max: 1 }
+        let attempts_max = ATTEMPTS_UNTIL_FAILED;
+        Self { options: MemoryOptions::default(), batch_max: 256, in_flight_max: 1, attempts_max }
     }
 }
 
@@ -84,19 +91,21 @@ impl World {
         common::telemetry::init_logs(&common::config::LogConfig { filter, format })
             .expect("a filter");
         let database = testing::postgres_database(&MIGRATIONS, SCHEMA).await;
-        let bus = MemoryBus::new(delivery.options);
-        let world = Self::on(database, bus, (delivery.batch_max, delivery.in_flight_max)).await;
+        let bus = MemoryBus::new(delivery.options.clone());
+        let world = Self::on(database, bus, &delivery).await;
         world.put(world.session, world.a, world.b, &sale).await;
         world.open(world.session).await;
         world.loader.load(world.session).await.expect("loaded");
         world
     }
 
-    async fn on(database: TestDatabase, bus: MemoryBus, batches: (usize, usize)) -> Self {
+    async fn on(database: TestDatabase, bus: MemoryBus, delivery: &Delivery) -> Self {
         let mut config =
             Config { postgres: testing::postgres_config(&database.url), ..Config::default() };
-        (config.pipeline.batch_max, config.pipeline.in_flight_max) = batches;
-        config.pipeline.retry_delays_ms = vec![20];
+        config.pipeline.batch_max = delivery.batch_max;
+        config.pipeline.in_flight_max = delivery.in_flight_max;
+        config.pipeline.attempts_max = delivery.attempts_max;
+        config.pipeline.retry_delays_ms = RETRY_DELAYS_MS.to_vec();
         config.pipeline.backoff_min_ms = 5;
         config.pipeline.backoff_max_ms = 20;
         config.gate.prefix = format!("{}:", testing::unique("stock"));

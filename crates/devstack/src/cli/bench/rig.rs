@@ -15,6 +15,7 @@ use tokio::process::Command;
 use super::super::demo;
 use super::aged::Aged;
 use super::driven::{Bought, Run};
+use super::machine::Machine;
 use super::scenario::{Drive, SOLD_OUT, Scenario, Wish};
 use super::usage::{Usage, peak_memory_mb};
 
@@ -83,6 +84,8 @@ pub(super) struct Load {
 
 pub(super) struct Rig {
     pub(super) stack: Stack,
+    /// Before anything was started.
+    pub(super) machine: Machine,
     console: Console,
 }
 
@@ -110,8 +113,10 @@ impl Rig {
             postgres_data: aged.map(|aged| aged.directory().to_owned()),
             ..Options::default()
         };
+        let machine = Machine::now().await?;
+        machine.tell(console);
         let stack = Stack::start(options).await?;
-        let rig = Self { stack, console: console.clone() };
+        let rig = Self { stack, machine, console: console.clone() };
         if let Some(aged) = aged {
             rig.age(aged).await?;
         }
