@@ -8,6 +8,7 @@
 //! until it has ended. Every buyer ends in exactly one counted outcome. How long the order's steps
 //! took is read from the order's own timestamps, so looks can be few.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,13 +59,18 @@ struct Shared {
     lag: watch::Receiver<Lag>,
 }
 
-/// Sends all buyers and waits until each has ended; `on_progress` hears of them meanwhile.
+/// Sends all buyers, or those who come until `closed` is ready, and waits until each of them has
+/// ended; `on_progress` hears of them meanwhile.
 ///
 /// When the future is dropped, the buyers stop.
 ///
 /// # Errors
 /// The plan can't be carried out; nobody was sent.
-pub async fn run<F, Heard>(plan: Plan, mut on_progress: F) -> Result<Report, Error>
+pub async fn run<F, Heard>(
+    plan: Plan,
+    closed: impl Future<Output = ()> + Send + 'static,
+    mut on_progress: F,
+) -> Result<Report, Error>
 where
     F: FnMut(Progress) -> Heard,
     Heard: Future<Output = ()>,
@@ -78,27 +84,39 @@ where
     let shared = Arc::new(Shared { plan, client, stats, started, lag });
     // In a task of its own, so that a slow listener delays no arrival.
     let mut sending = JoinSet::new();
-    sending.spawn(send(shared.clone(), schedule));
+    sending.spawn(send(shared.clone(), schedule, closed));
     let mut ticker = tokio::time::interval(PROGRESS_EVERY);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
+    let came = loop {
         tokio::select! {
-            _ = sending.join_next() => break,
+            came = sending.join_next() => break came.and_then(Result::ok),
             _ = ticker.tick() => on_progress(shared.progress()).await,
         }
-    }
+    };
     on_progress(shared.progress()).await;
-    Ok(shared.report())
+    // Where sending itself broke, those who are missing are missed.
+    let buyers = came.unwrap_or(shared.plan.buyers);
+    Ok(shared.report(buyers))
 }
 
-/// Lets each buyer go when it is due; once this returns, all have ended.
-async fn send(shared: Arc<Shared>, schedule: Vec<Duration>) {
+/// Lets each buyer go when it is due, until `closed`; once this returns, all have ended. Answers
+/// how many came.
+async fn send(
+    shared: Arc<Shared>,
+    schedule: Vec<Duration>,
+    closed: impl Future<Output = ()>,
+) -> u64 {
+    let mut closed = pin!(closed);
+    let mut came = 0;
     let mut buyers = JoinSet::new();
     for (number, due) in (0_u64..).zip(schedule) {
         let due = shared.started + due;
-        if due > Instant::now() {
-            tokio::time::sleep_until(due).await;
+        tokio::select! {
+            biased;
+            () = &mut closed => break,
+            () = tokio::time::sleep_until(due) => {}
         }
+        came += 1;
         shared.stats.arrived(due.elapsed());
         buyers.spawn(Buyer::new(shared.clone(), number, due).live());
         while let Some(ended) = buyers.try_join_next() {
@@ -108,6 +126,7 @@ async fn send(shared: Arc<Shared>, schedule: Vec<Duration>) {
     while let Some(ended) = buyers.join_next().await {
         shared.count_panic(ended);
     }
+    came
 }
 
 impl Shared {

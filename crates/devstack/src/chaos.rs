@@ -120,11 +120,12 @@ impl Chaos {
         let struck = Instant::now();
         let done = Box::pin(self.strike(fault)).await?;
         let back_at_s = unix_s();
-        let away = struck.elapsed();
+        let (back, away) = (Instant::now(), struck.elapsed());
         let seen = match watch {
             Some(watch) => watch.until_ready(plan.after).await,
             None => watch::Seen::default(),
         };
+        tokio::time::sleep(plan.after.saturating_sub(back.elapsed())).await;
         let bought = buyers.end().await?;
         let tables = tables::read(&self.stack, fault, struck_at_s, back_at_s).await?;
         let audit = self.audit().await?;

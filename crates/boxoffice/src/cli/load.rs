@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use tokio::sync::oneshot;
 
 use super::failure::Failure;
 use super::output::{Output, table};
@@ -99,11 +100,25 @@ pub(super) async fn run(
     output: &Output,
 ) -> Result<(), Failure> {
     let plan = arguments.plan(settings)?;
-    let report = load::run(plan, |progress| {
+    let (close, closed) = oneshot::channel();
+    let given_up = async move {
+        interrupted().await;
+        // Its other end lives as long as buyers come.
+        let _ = close.send(());
+        interrupted().await;
+    };
+    // The sender goes only with this whole function.
+    let closed = async { drop(closed.await) };
+    let on_progress = |progress: Progress| {
         output.progress(|| funnel(&progress));
         std::future::ready(())
-    })
-    .await;
+    };
+    let report = tokio::select! {
+        report = load::run(plan, closed, on_progress) => report,
+        () = given_up => {
+            return Err(Failure::Found("given up: what became of the last buyers is unknown".into()));
+        }
+    };
     output.progress_ends();
     let report = report?;
     output.answer(&report, || in_words(&report));
@@ -113,6 +128,14 @@ pub(super) async fn run(
     let counted: u64 = report.outcomes.values().sum();
     let (unknown, missing) = (report.outcome("unknown"), report.buyers.saturating_sub(counted));
     Err(Failure::Found(format!("{unknown} buyers ended unknown, {missing} are not counted")))
+}
+
+/// Returns when Ctrl-C was pressed.
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // It can't be heard here, so it ends the process.
+        std::future::pending().await
+    }
 }
 
 fn funnel(progress: &Progress) -> String {

@@ -13,6 +13,7 @@ const US_PER_MS: f64 = 1_000.0;
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
+    /// Who came: all of the plan, unless the doors were closed before.
     pub buyers: u64,
     /// Orders that were accepted.
     pub accepted: u64,
@@ -67,9 +68,10 @@ impl Report {
 }
 
 impl Shared {
-    pub(super) fn report(&self) -> Report {
+    /// When all of the `buyers` who came have ended.
+    pub(super) fn report(&self, buyers: u64) -> Report {
         Report {
-            buyers: self.plan.buyers,
+            buyers,
             accepted: read(&self.stats.accepted),
             outcomes: self.stats.outcomes(),
             unknown: self.stats.unknown(),

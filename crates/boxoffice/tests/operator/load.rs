@@ -20,7 +20,11 @@ fn plan(stub: &Stub, buyers: u64, behaviours: &[Behaviour]) -> Plan {
 }
 
 async fn run(plan: Plan) -> Report {
-    load::run(plan, |_| std::future::ready(())).await.expect("a plan that can be")
+    try_to_run(plan).await.expect("a plan that can be")
+}
+
+async fn try_to_run(plan: Plan) -> Result<Report, load::Error> {
+    load::run(plan, std::future::pending(), |_| std::future::ready(())).await
 }
 
 fn plenty() -> Nature {
@@ -61,6 +65,23 @@ async fn every_buyer_is_accounted_for_and_few_looks_are_needed() {
     assert_eq!(stub.seen.orders.load(Ordering::SeqCst), 400);
     let looks = stub.seen.looks.load(Ordering::SeqCst);
     assert!(looks < 400 * 8, "{looks} looks");
+}
+
+#[tokio::test]
+async fn once_the_doors_are_closed_nobody_comes_and_who_came_is_followed_to_the_end() {
+    let stub = serve(plenty()).await;
+    let mut plan = plan(&stub, 100_000, &[Behaviour::PayAtOnce]);
+    plan.arrivals = Arrivals::Rate(100.0);
+    let seen = stub.seen.clone();
+    let closed = async move {
+        while seen.orders.load(Ordering::SeqCst) < 10 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let report = load::run(plan, closed, |_| std::future::ready(())).await.expect("it can be");
+    assert!((10..1_000).contains(&report.buyers), "{report:#?}");
+    assert_eq!(report.outcome("confirmed"), report.buyers);
+    assert!(report.is_accounted_for());
 }
 
 #[tokio::test]
@@ -138,7 +159,7 @@ async fn progress_is_heard_and_ends_with_everybody() {
     let mut plan = plan(&stub, 50, &[Behaviour::PayAtOnce]);
     plan.arrivals = Arrivals::Rate(50.0);
     let mut heard = Vec::new();
-    let report = load::run(plan, |progress| {
+    let report = load::run(plan, std::future::pending(), |progress| {
         heard.push(progress);
         std::future::ready(())
     })
@@ -165,7 +186,7 @@ async fn progress_tells_how_far_the_workers_are_behind() {
     let mut plan = plan(&stub, 1, &[Behaviour::PayAtOnce]);
     plan.admin_urls = vec![admin_url];
     let (tell, mut told) = tokio::sync::watch::channel(Lag::NotWatched);
-    let sale = load::run(plan, |progress| {
+    let sale = load::run(plan, std::future::pending(), |progress| {
         tell.send_replace(progress.lag);
         std::future::ready(())
     });
@@ -178,11 +199,11 @@ async fn progress_tells_how_far_the_workers_are_behind() {
 #[tokio::test]
 async fn a_plan_that_cannot_be_sends_nobody() {
     for url in ["nowhere", "https://127.0.0.1:1", "ftp://x"] {
-        let refused = load::run(Plan::new(url, "t", 7, &[70], 1), |_| std::future::ready(())).await;
+        let refused = try_to_run(Plan::new(url, "t", 7, &[70], 1)).await;
         assert!(refused.expect_err(url).to_string().starts_with("orders_url: "));
     }
     let mut plan = Plan::new("http://127.0.0.1:1", "t", 7, &[70], 1);
     plan.admin_urls = vec!["nowhere".to_owned()];
-    let refused = load::run(plan, |_| std::future::ready(())).await;
+    let refused = try_to_run(plan).await;
     assert!(refused.expect_err("refused").to_string().starts_with("admin_urls: "));
 }

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use tokio::process::{Child, Command};
 
 use super::fault::Fault;
 use crate::{Error, Stack};
 
+/// Buyers come so much longer than a fault should last: on a slow machine all of it takes longer.
+const SLACK: Duration = Duration::from_secs(60);
 /// From the last buyer's arrival until whoever has no answer is given up.
 const PATIENCE: Duration = Duration::from_secs(90);
 const BEHAVIOURS: [&str; 4] = ["pay-at-once:7", "pay-later:1", "cancel-reserved:1", "decline:1"];
@@ -28,12 +31,14 @@ pub(super) struct Bought {
 }
 
 impl Buyers {
+    /// They come until [`Buyers::end`], which is to be called in about `lasts`.
     pub(super) fn start(
         stack: &Stack,
         fault: Fault,
         rate: f64,
         lasts: Duration,
     ) -> Result<Self, Error> {
+        let lasts = lasts + SLACK;
         let mut load = Command::new(stack.paths.binary("boxoffice"));
         load.envs(stack.operator_environment()).args(["--json", "load"]);
         let [plenty, few] = fault.tickets();
@@ -49,8 +54,12 @@ impl Buyers {
         load.spawn().map(Self).map_err(Error::io("start boxoffice load"))
     }
 
-    /// Waits until each buyer has ended.
+    /// Nobody else comes; waits until each buyer has ended.
     pub(super) async fn end(self) -> Result<Bought, Error> {
+        if let Some(pid) = self.0.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+            let interrupted = kill_process(pid, Signal::INT);
+            interrupted.map_err(|error| Error::io("close the doors")(error.into()))?;
+        }
         let done = self.0.wait_with_output().await.map_err(Error::io("wait for boxoffice load"))?;
         // When it has found something wrong, it says so after its report.
         let mut answers = serde_json::Deserializer::from_slice(&done.stdout).into_iter();

@@ -252,6 +252,7 @@ impl Rig {
         demo::buyers(load.arg("--json"), buyers, seconds);
         let output = load
             .stdin(Stdio::null())
+            .kill_on_drop(true)
             .output()
             .await
             .map_err(|source| Error::Io { what: "start boxoffice load".to_owned(), source })?;
