@@ -61,8 +61,10 @@ enum Command {
     Stock(StockCommand),
     /// Checks the invariants of the live system in PostgreSQL, Redis and the provider's books.
     Audit(audit::Arguments),
-    /// Sends buyers, who arrive at times fixed in advance. After Ctrl-C nobody else comes, and who has
-    /// come is followed to the end; a second one ends it at once.
+    /// Sends buyers, who arrive at times fixed in advance.
+    ///
+    /// After Ctrl-C nobody else comes, and who has come is followed to the end; a second one ends it
+    /// at once.
     Load(Box<load::Arguments>),
     /// Messages that a worker could not take.
     #[command(subcommand)]

@@ -114,9 +114,9 @@ pub(super) async fn run(
         std::future::ready(())
     };
     let report = tokio::select! {
-        report = load::run(plan, closed, on_progress) => report,
+        report = load::run(plan, closed, on_progress) => report.map_err(Failure::from),
         () = given_up => {
-            return Err(Failure::Found("given up: what became of the last buyers is unknown".into()));
+            Err(Failure::Found("given up: what became of the last buyers is unknown".to_owned()))
         }
     };
     output.progress_ends();

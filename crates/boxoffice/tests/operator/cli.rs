@@ -1,7 +1,9 @@
 //! The program itself: what it sends, what it prints, and its exit codes.
 
 use std::process::Stdio;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -9,9 +11,13 @@ use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::stub_orders;
+
+/// How long anything may take before a test has failed.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 type Calls = Arc<Mutex<Vec<String>>>;
 
@@ -76,7 +82,11 @@ struct Ran {
 }
 
 async fn run(url: &str, arguments: &[&str]) -> Ran {
-    let done = Command::new(env!("CARGO_BIN_EXE_boxoffice"))
+    ended(start(url, arguments)).await
+}
+
+fn start(url: &str, arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_boxoffice"))
         .args(arguments)
         .env("BOXOFFICE_ORDER_URL", url)
         .env("BOXOFFICE_STOCK_URL", url)
@@ -86,9 +96,15 @@ async fn run(url: &str, arguments: &[&str]) -> Ran {
         .env_remove("BOXOFFICE_ADMIN_URLS")
         .env_remove("BOXOFFICE_DATABASE_URL")
         .stdin(Stdio::null())
-        .output()
-        .await
-        .expect("it runs");
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it runs")
+}
+
+async fn ended(child: Child) -> Ran {
+    let done = child.wait_with_output().await.expect("it ends");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
     Ran {
         code: done.status.code().expect("no signal"),
@@ -201,6 +217,50 @@ async fn a_load_tells_its_progress_in_plain_lines_where_nobody_sees_it_live() {
     let line = ran.err.lines().next().unwrap_or_default();
     assert!(line.contains("/5 came") && line.ends_with(", lag ?"), "{}", ran.err);
     assert!(!ran.err.contains('\x1b'), "{}", ran.err);
+}
+
+/// As Ctrl-C does.
+async fn interrupt(child: &Child) {
+    let pid = child.id().expect("it has not ended").to_string();
+    let sent = Command::new("kill").args(["-INT", &pid]).status().await.expect("kill runs");
+    assert!(sent.success());
+}
+
+/// Starts a load that would last for minutes, and waits until some buyers have come.
+async fn loading(nature: stub_orders::Nature) -> Child {
+    let orders = stub_orders::serve(nature).await;
+    let arguments =
+        ["load", "--session", "7", "--ticket", "70", "--buyers", "100000", "--rate", "100"];
+    let child = start(&orders.url, &[&arguments[..], &["--token", "token"]].concat());
+    let some_came = async {
+        while orders.seen.orders.load(Ordering::SeqCst) < 10 {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    };
+    tokio::time::timeout(WAIT_MAX, some_came).await.expect("buyers come");
+    child
+}
+
+#[tokio::test]
+async fn after_ctrl_c_nobody_else_comes_and_a_second_one_gives_up() {
+    let plenty = stub_orders::Nature { stock: usize::MAX, ..Default::default() };
+    let child = loading(plenty.clone()).await;
+    interrupt(&child).await;
+    let ran = tokio::time::timeout(WAIT_MAX, ended(child)).await.expect("it ends soon");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("confirmed") && !ran.out.contains("100000 buyers"), "{}", ran.out);
+
+    let mut child = loading(stub_orders::Nature { hangs: true, ..plenty }).await;
+    let give_up = async {
+        while child.try_wait().expect("it is ours").is_none() {
+            interrupt(&child).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    };
+    tokio::time::timeout(WAIT_MAX, give_up).await.expect("it ends soon");
+    let ran = ended(child).await;
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.err.contains("given up"), "{}", ran.err);
 }
 
 #[tokio::test]
